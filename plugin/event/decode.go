@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"unsafe"
+
+	"github.com/valyala/fastjson"
+)
+
+// The annotations and the keys of user.extra that are kept, as
+// k8s.io/apiserver/pkg/audit and k8s.io/apiserver/pkg/authentication write
+// them. All others are dropped: admission webhooks put whole patches there,
+// and authenticators whatever they like.
+const (
+	annotationDecision = "authorization.k8s.io/decision"
+	annotationReason   = "authorization.k8s.io/reason"
+	annotationIssued   = "authentication.kubernetes.io/issued-credential-id"
+
+	extraCredentialID = "authentication.kubernetes.io/credential-id"
+	extraPodName      = "authentication.kubernetes.io/pod-name"
+	extraPodUID       = "authentication.kubernetes.io/pod-uid"
+	extraNodeName     = "authentication.kubernetes.io/node-name"
+)
+
+// ErrUnrecognized is the error of JSON that is no event of a known kind.
+var ErrUnrecognized = errors.New("not a Kubernetes audit event, a Docker event or an event of this plugin")
+
+// Decoder reads events. It reuses its memory from one call to the next; the
+// zero value is ready. A Decoder must not be used by two goroutines at once.
+type Decoder struct {
+	parser  fastjson.Parser
+	event   Event
+	command []string
+}
+
+// Decode reads one JSON text and calls each for every event in it, in order:
+// a Kubernetes audit event, an EventList, a Docker event, an event that this
+// plugin wrote, or an array of those. Where an element of a list is not an
+// event, each gets a nil event and the reason.
+//
+// The event is valid until each returns. The error is nil or says why the text
+// as a whole could not be read.
+func (d *Decoder) Decode(text []byte, each func(*Event, error)) error {
+	v, err := d.parser.ParseBytes(text)
+	if err != nil {
+		return fmt.Errorf("broken JSON: %w", shorten(err))
+	}
+	return d.value(v, each)
+}
+
+// shorten leaves of an error of fastjson the reason itself, without the path
+// to it and without what it quotes of its input, which may be a secret.
+func shorten(err error) error {
+	reason, _, _ := strings.Cut(err.Error(), "; unparsed tail:")
+	if i := strings.IndexAny(reason, "\"{["); i >= 0 {
+		reason = strings.TrimRight(reason[:i], "' :;")
+	}
+	return errors.New(strings.TrimSpace(reason[strings.LastIndex(reason, ": ")+1:]))
+}
+
+func (d *Decoder) value(v *fastjson.Value, each func(*Event, error)) error {
+	if v.Type() == fastjson.TypeArray {
+		d.list(v.GetArray(), each)
+		return nil
+	}
+	o, err := v.Object()
+	if err != nil {
+		return ErrUnrecognized
+	}
+	if kind := text(o.Get("kind")); kind == "EventList" {
+		d.list(o.Get("items").GetArray(), each)
+		return nil
+	}
+	e := &d.event
+	e.Reset()
+	if err := d.object(e, o); err != nil {
+		return err
+	}
+	each(e, nil)
+	return nil
+}
+
+func (d *Decoder) list(values []*fastjson.Value, each func(*Event, error)) {
+	for _, v := range values {
+		o, err := v.Object()
+		if err == nil {
+			d.event.Reset()
+			err = d.object(&d.event, o)
+		}
+		if err != nil {
+			each(nil, ErrUnrecognized)
+			continue
+		}
+		each(&d.event, nil)
+	}
+}
+
+// object fills e from one event of any kind.
+func (d *Decoder) object(e *Event, o *fastjson.Object) error {
+	switch {
+	case o.Get("auditID") != nil:
+		d.audit(e, o)
+	case o.Get("input") != nil:
+		return d.own(e, o)
+	case o.Get("Action") != nil && o.Get("Type") != nil:
+		d.docker(e, o)
+	default:
+		return ErrUnrecognized
+	}
+	return nil
+}
+
+// own reads an event that AppendJSON wrote.
+func (d *Decoder) own(e *Event, o *fastjson.Object) error {
+	e.Replayed = true
+	e.Shortened = o.Get("shortened").GetBool()
+	e.Repeated = o.Get("repeated").GetBool()
+	if seen := o.Get("seen"); seen != nil {
+		e.Seen = Seen{
+			Known:   true,
+			First:   seen.GetBool("first"),
+			Count:   seen.GetUint64("count"),
+			Objects: seen.GetUint64("objects"),
+			Sources: seen.GetUint64("sources"),
+			Age:     seen.GetUint64("age"),
+		}
+	}
+	if audit := o.Get("audit").GetObject(); audit != nil {
+		d.audit(e, audit)
+		return nil
+	}
+	event := o.Get("event").GetObject()
+	if event == nil {
+		return ErrUnrecognized
+	}
+	d.docker(e, event)
+	e.Docker.Daemon = text(o.Get("daemon"))
+	e.Docker.HealthCheck = o.Get("healthCheck").GetBool()
+	if c := o.Get("container"); c != nil {
+		e.Docker.Container = Container{ID: text(c.Get("id")), Name: text(c.Get("name")), Image: text(c.Get("image"))}
+	}
+	return nil
+}
+
+// audit reads an audit.k8s.io/v1 Event.
+func (d *Decoder) audit(e *Event, o *fastjson.Object) {
+	e.Input = K8sAudit
+	k := &e.Kube
+	var message string
+	o.Visit(func(key []byte, v *fastjson.Value) {
+		switch string(key) {
+		case "auditID":
+			k.AuditID = text(v)
+		case "level":
+			k.Level = text(v)
+		case "stage":
+			k.Stage = text(v)
+		case "requestURI":
+			k.RequestURI = text(v)
+		case "verb":
+			k.Verb = text(v)
+		case "user":
+			user(&k.User, k, v)
+		case "impersonatedUser":
+			user(&k.Impersonated, nil, v)
+		case "impersonationDenied":
+			k.ImpersonationDenied = v.GetBool()
+		case "sourceIPs":
+			k.SourceIPs = texts(k.SourceIPs, v)
+		case "userAgent":
+			k.UserAgent = text(v)
+		case "objectRef":
+			object(k, v)
+		case "responseStatus":
+			k.Code = v.GetUint64("code")
+			k.Reason = text(v.Get("reason"))
+			message = text(v.Get("message"))
+		case "requestReceivedTimestamp":
+			k.Received = text(v)
+		case "stageTimestamp":
+			k.Staged = text(v)
+		case "annotations":
+			k.Decision = text(v.Get(annotationDecision))
+			k.DecisionReason = text(v.Get(annotationReason))
+			k.IssuedCredentialID = text(v.Get(annotationIssued))
+		}
+	})
+	if e.Time = nanoseconds(k.Received); e.Time == 0 {
+		e.Time = nanoseconds(k.Staged)
+	}
+	if strings.Contains(k.RequestURI, "command=") {
+		d.maskCommand(k)
+	}
+	if k.Impersonated.Name == "" && message != "" {
+		refusedImpersonation(k, message)
+	}
+}
+
+func user(u *User, token *Kube, v *fastjson.Value) {
+	u.Name = text(v.Get("username"))
+	u.UID = text(v.Get("uid"))
+	u.Groups = texts(u.Groups, v.Get("groups"))
+	if extra := v.Get("extra"); extra != nil && token != nil {
+		token.CredentialID = text(extra.Get(extraCredentialID, "0"))
+		token.TokenPod = text(extra.Get(extraPodName, "0"))
+		token.TokenPodUID = text(extra.Get(extraPodUID, "0"))
+		token.TokenNode = text(extra.Get(extraNodeName, "0"))
+	}
+}
+
+func object(k *Kube, v *fastjson.Value) {
+	o, err := v.Object()
+	if err != nil {
+		return
+	}
+	o.Visit(func(key []byte, v *fastjson.Value) {
+		switch string(key) {
+		case "resource":
+			k.Resource = text(v)
+		case "subresource":
+			k.Subresource = text(v)
+		case "namespace":
+			k.Namespace = text(v)
+		case "name":
+			k.Name = text(v)
+		case "apiGroup":
+			k.APIGroup = text(v)
+		case "apiVersion":
+			k.APIVersion = text(v)
+		}
+	})
+}
+
+// maskCommand reads the command of an exec from the request's query, where it
+// stands as one command= for each word, and masks the secrets in it.
+func (d *Decoder) maskCommand(k *Kube) {
+	path, query := cutQuery(k.RequestURI)
+	d.command = d.command[:0]
+	rest := make([]string, 0, 8)
+	for pair := range strings.SplitSeq(query, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		if name != "command" {
+			rest = append(rest, pair)
+			continue
+		}
+		word, err := url.QueryUnescape(value)
+		if err != nil {
+			word = value
+		}
+		d.command = append(d.command, word)
+	}
+	if len(d.command) == 0 {
+		return
+	}
+	plain := strings.Join(d.command, " ")
+	k.Command = Mask(plain)
+	if k.Command == plain {
+		return
+	}
+	// The words cannot be told apart in the masked command, and need not be.
+	rest = append(rest, "command="+url.QueryEscape(k.Command))
+	k.RequestURI = path + "?" + strings.Join(rest, "&")
+}
+
+// refusedImpersonation reads who the user wanted to be from the message of the
+// API server, the only place that says so:
+//
+//	users "bob" is forbidden: User "alice" cannot impersonate resource "users" …
+func refusedImpersonation(k *Kube, message string) {
+	if k.Code != 403 || !strings.Contains(message, "cannot impersonate resource") {
+		return
+	}
+	_, name, ok := strings.Cut(message, `"`)
+	if !ok {
+		return
+	}
+	name, _, _ = strings.Cut(name, `"`)
+	k.Impersonated.Name = name
+	k.ImpersonationDenied = true
+}
+
+// docker reads an event of Docker's GET /events. Of the attributes only those
+// are kept that name things: the others are labels, which may hold anything.
+func (d *Decoder) docker(e *Event, o *fastjson.Object) {
+	e.Input = DockerEvent
+	k := &e.Docker
+	k.Type = text(o.Get("Type"))
+	k.Action = text(o.Get("Action"))
+	if action, command, ok := strings.Cut(k.Action, ": "); ok {
+		k.Action = action
+		if strings.HasPrefix(action, "exec_") {
+			k.Command = Mask(command)
+		}
+	}
+	if e.Time = o.Get("timeNano").GetInt64(); e.Time == 0 {
+		e.Time = o.Get("time").GetInt64() * 1e9
+	}
+	actor := o.Get("Actor")
+	attributes := actor.Get("Attributes")
+	k.ActorID = text(actor.Get("ID"))
+	k.ActorName = text(attributes.Get("name"))
+	k.ExecID = text(attributes.Get("execID"))
+	k.ExitCode = text(attributes.Get("exitCode"))
+	switch k.Type {
+	case "container":
+		k.Container = Container{ID: k.ActorID, Name: k.ActorName, Image: text(attributes.Get("image"))}
+	case "network", "volume":
+		k.Container.ID = text(attributes.Get("container"))
+	}
+}
+
+func cutQuery(uri string) (path, query string) {
+	path, query, _ = strings.Cut(uri, "?")
+	return path, query
+}
+
+// text returns a JSON string in the parser's own memory, or "" for any other
+// value.
+func text(v *fastjson.Value) string {
+	if v == nil {
+		return ""
+	}
+	b := v.GetStringBytes()
+	return unsafe.String(unsafe.SliceData(b), len(b))
+}
+
+func texts(to []string, v *fastjson.Value) []string {
+	to = to[:0]
+	for _, s := range v.GetArray() {
+		to = append(to, text(s))
+	}
+	return to
+}

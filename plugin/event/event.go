@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package event holds the events this plugin produces: what was read from
+// Kubernetes' audit trail or from Docker, cleaned of everything that could be
+// a credential, with what it means.
+//
+// An [Event] is decoded by a [Decoder] and written as one JSON object by
+// [Event.AppendJSON]. The Decoder also reads that object back, so that an
+// event found in a capture file means the same as a live one.
+package event
+
+import "time"
+
+// Input is the kind of input that an event comes from.
+type Input uint8
+
+// The kinds of input, in JSON the value of the key "input".
+const (
+	Unknown Input = iota
+	K8sAudit
+	DockerAPI
+	DockerEvent
+)
+
+var inputNames = [...]string{
+	Unknown:     "unknown",
+	K8sAudit:    "k8s_audit",
+	DockerAPI:   "docker_api",
+	DockerEvent: "docker_event",
+}
+
+// String returns the name of the input as it stands in an event.
+func (i Input) String() string { return inputNames[i] }
+
+// Outcome says whether an act succeeded.
+type Outcome string
+
+// The outcomes of an act.
+const (
+	// Pending is the outcome of a request that is not answered yet.
+	Pending Outcome = ""
+	// Allowed is an act that was carried out.
+	Allowed Outcome = "allowed"
+	// Denied is an act that the API refused for want of permission.
+	Denied Outcome = "denied"
+	// Failed is an act that went wrong for any other reason.
+	Failed Outcome = "failed"
+)
+
+// Event is one event with its meaning.
+//
+// Its strings may point into the memory of the Decoder that made it: they are
+// valid until that Decoder decodes again. Whoever keeps an Event for longer
+// keeps a copy of its strings.
+type Event struct {
+	// Input says which of Kube and Docker is filled.
+	Input Input
+	// Time is when the act took place, in nanoseconds since the Unix epoch,
+	// or 0 if the event does not say.
+	Time int64
+	// Shortened reports that the event was above the size limit and carries
+	// its essential parts only.
+	Shortened bool
+
+	// Operation is what was done, such as "secret.list"; Credential what kind
+	// of credential that can leak. See package operation.
+	Operation, Credential string
+	// Outcome is whether it was done.
+	Outcome Outcome
+	// Repeated reports that an earlier event told of the same act already.
+	Repeated bool
+	// Replayed reports that this plugin made the event before, so that what
+	// earlier events say about it is in it already.
+	Replayed bool
+	// Seen is what earlier events say about this one; its zero value means
+	// that nothing is known.
+	Seen Seen
+
+	Kube   Kube
+	Docker Docker
+}
+
+// Seen tells how an act compares with what the same identity did before.
+type Seen struct {
+	// Known reports that the counts below are kept for this event.
+	Known bool
+	// First reports that the identity did not do this operation in this
+	// namespace before, as far back as the plugin remembers.
+	First bool
+	// Count is how many acts of this operation the identity did within the
+	// last minute, this one included.
+	Count uint64
+	// Objects is how many different objects those acts named. A list or a
+	// watch names one: all of them.
+	Objects uint64
+	// Sources is from how many different addresses the credential of this
+	// request was used within the last hour, 0 if it names none.
+	Sources uint64
+	// Age is for how many seconds acts have been remembered.
+	Age uint64
+}
+
+// User is an identity known to a Kubernetes API server.
+type User struct {
+	Name, UID string
+	Groups    []string
+}
+
+// Kube is a Kubernetes audit event without its objects. Names follow
+// https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/.
+type Kube struct {
+	AuditID, Level, Stage string
+	// Received and Staged are requestReceivedTimestamp and stageTimestamp in
+	// RFC 3339.
+	Received, Staged string
+	// RequestURI is the path and query, its exec command masked by Mask.
+	RequestURI string
+	// Command is the command of an exec, its words joined by a space, masked.
+	Command string
+	Verb    string
+	User    User
+	// Impersonated is who the request was to be done as; ImpersonationDenied
+	// reports that the user was not allowed to.
+	Impersonated        User
+	ImpersonationDenied bool
+	// SourceIPs begins with what the client claimed in X-Forwarded-For and
+	// ends with the peer that connected.
+	SourceIPs []string
+	UserAgent string
+
+	Resource, Subresource, Namespace, Name, APIGroup, APIVersion string
+
+	// Code is the HTTP status of the response, 0 if there is none; Reason is
+	// the API's word for it, such as "Forbidden".
+	Code   uint64
+	Reason string
+	// Decision and DecisionReason are the authorizer's annotations.
+	Decision, DecisionReason string
+	// CredentialID names the credential that the request was made with,
+	// IssuedCredentialID the one that it created.
+	CredentialID, IssuedCredentialID string
+	// TokenPod, TokenPodUID and TokenNode are what the request's token is
+	// bound to.
+	TokenPod, TokenPodUID, TokenNode string
+}
+
+// Docker is what happened in a Docker Engine.
+type Docker struct {
+	// Daemon is the endpoint of the engine, such as
+	// "unix:///var/run/docker.sock".
+	Daemon string
+	// Type and Action are those of a Docker event, the command of an exec cut
+	// from the action: "container" and "exec_create".
+	Type, Action string
+	// Command is the command of an exec, masked.
+	Command string
+	// HealthCheck reports that the command is the health check that the
+	// container was configured with.
+	HealthCheck bool
+	// ActorID is the id of the object acted on, ActorName its name.
+	ActorID, ActorName string
+	// ExecID is the id of an exec; ExitCode the exit code of what ended.
+	ExecID, ExitCode string
+	Container        Container
+}
+
+// Container names a container.
+type Container struct {
+	ID, Name, Image string
+}
+
+// Reset empties the event and keeps the memory of its lists.
+func (e *Event) Reset() {
+	user, impersonated, ips := e.Kube.User.Groups[:0], e.Kube.Impersonated.Groups[:0], e.Kube.SourceIPs[:0]
+	*e = Event{}
+	e.Kube.User.Groups, e.Kube.Impersonated.Groups, e.Kube.SourceIPs = user, impersonated, ips
+}
+
+// How long the parts of a shortened event may be, in bytes, and how many
+// values its lists may have.
+const (
+	shortText = 512
+	shortList = 16
+)
+
+// Shorten cuts the parts of the event that can be long, so that its JSON stays
+// below 32 KiB.
+func (e *Event) Shorten() {
+	e.Shortened = true
+	k, d := &e.Kube, &e.Docker
+	for _, s := range []*string{
+		&k.AuditID, &k.Level, &k.Stage, &k.Received, &k.Staged, &k.RequestURI, &k.Command, &k.Verb, &k.User.Name, &k.User.UID,
+		&k.Impersonated.Name, &k.Impersonated.UID, &k.UserAgent, &k.Resource, &k.Subresource, &k.Namespace, &k.Name,
+		&k.APIGroup, &k.APIVersion, &k.Reason, &k.Decision, &k.DecisionReason, &k.CredentialID, &k.IssuedCredentialID,
+		&k.TokenPod, &k.TokenPodUID, &k.TokenNode,
+		&d.Daemon, &d.Type, &d.Action, &d.Command, &d.ActorID, &d.ActorName, &d.ExecID, &d.ExitCode,
+		&d.Container.ID, &d.Container.Name, &d.Container.Image,
+	} {
+		*s = (*s)[:min(len(*s), shortText)]
+	}
+	// The last source is the peer, which clients cannot choose.
+	k.SourceIPs = k.SourceIPs[max(0, len(k.SourceIPs)-shortList):]
+	for _, list := range []*[]string{&k.User.Groups, &k.Impersonated.Groups, &k.SourceIPs} {
+		*list = (*list)[:min(len(*list), shortList)]
+		for i, s := range *list {
+			(*list)[i] = s[:min(len(s), shortText)]
+		}
+	}
+}
+
+// Peer returns the address of the peer that connected to the API server, or
+// "" if it is not known.
+func (k *Kube) Peer() string {
+	if len(k.SourceIPs) == 0 {
+		return ""
+	}
+	return k.SourceIPs[len(k.SourceIPs)-1]
+}
+
+// Path returns the request's path without its query.
+func (k *Kube) Path() string {
+	path, _ := cutQuery(k.RequestURI)
+	return path
+}
+
+// nanoseconds returns the time that an RFC 3339 string names, or 0.
+func nanoseconds(s string) int64 {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return 0
+	}
+	return t.UnixNano()
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+// exec is a real event of kube-apiserver 1.34, recorded with the audit level
+// RequestResponse and shortened where "…" stands.
+const exec = `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"f4bbf567-1a26-450c-b5f0-d48f4e8c951e","stage":"ResponseStarted","requestURI":"/api/v1/namespaces/shop/pods/web-654d494b9-kzcq8/exec?command=sh\u0026command=-c\u0026command=cat+%2Fvar%2Frun%2Fsecrets%2Fkubernetes.io%2Fserviceaccount%2Ftoken%3B+env+%7C+grep+PASS\u0026container=web\u0026stderr=true\u0026stdout=true","verb":"get","user":{"username":"alice@example.com","uid":"1002","groups":["developers","system:authenticated"],"extra":{"authentication.kubernetes.io/credential-id":["JTI=dc84e9be"],"authentication.kubernetes.io/pod-name":["web-1"],"scopes":["CANARY"]}},"sourceIPs":["10.1.2.3","127.0.0.1"],"userAgent":"kubectl/v1.34.2 (linux/amd64) kubernetes/$Format","objectRef":{"resource":"pods","namespace":"shop","name":"web-654d494b9-kzcq8","apiVersion":"v1","subresource":"exec"},"responseStatus":{"metadata":{},"code":101},"requestReceivedTimestamp":"2026-11-22T11:17:24.811010Z","stageTimestamp":"2026-11-22T11:17:24.814496Z","annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: allowed by RoleBinding \"developer/shop\" of Role \"developer\" to User \"alice@example.com\"","patch.webhook.admission.k8s.io/round_0_index_0":"CANARY"}}`
+
+// secret is an event as an API server with a careless audit policy writes it.
+const secret = `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"1","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/shop/secrets/db","verb":"get","user":{"username":"bob"},"objectRef":{"resource":"secrets","namespace":"shop","name":"db","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":422,"status":"Failure","reason":"Invalid","message":"metadata.labels: Invalid value: \"CANARY\"","details":{"causes":[{"message":"CANARY"}]}},"requestObject":{"data":{"password":"CANARY"}},"responseObject":{"kind":"Secret","data":{"password":"CANARY"},"metadata":{"annotations":{"a":"CANARY"}}},"requestReceivedTimestamp":"2026-11-22T11:17:24.811010Z","stageTimestamp":"2026-11-22T11:17:24.814496Z"}`
+
+// dockerExec is a real event of Docker 20.10, with a label added.
+const dockerExec = `{"status":"exec_start: sh -c env TOKEN=CANARY","id":"0123abcd","from":"busybox","Type":"container","Action":"exec_start: sh -c env TOKEN=CANARY","Actor":{"ID":"0123abcd","Attributes":{"execID":"77aa","image":"busybox","name":"victim","com.example.secret":"CANARY"}},"scope":"local","time":1700000001,"timeNano":1700000001234567890}`
+
+func decode(t *testing.T, text string) Event {
+	t.Helper()
+	var got []Event
+	d := new(Decoder)
+	if err := d.Decode([]byte(text), func(e *Event, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, *e)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 1 {
+		t.Fatalf("got %d events, want 1", len(got))
+	}
+	return got[0]
+}
+
+func TestDecodeAudit(t *testing.T) {
+	got := decode(t, exec)
+	const command = "sh -c cat /var/run/secrets/kubernetes.io/serviceaccount/token; env | grep PASS"
+	k := got.Kube
+	for name, pair := range map[string][2]any{
+		"input":     {got.Input, K8sAudit},
+		"time":      {got.Time, time.Date(2026, 11, 22, 11, 17, 24, 811010000, time.UTC).UnixNano()},
+		"command":   {k.Command, command},
+		"user":      {k.User.Name, "alice@example.com"},
+		"groups":    {strings.Join(k.User.Groups, " "), "developers system:authenticated"},
+		"peer":      {k.Peer(), "127.0.0.1"},
+		"path":      {k.Path(), "/api/v1/namespaces/shop/pods/web-654d494b9-kzcq8/exec"},
+		"token":     {k.CredentialID + " " + k.TokenPod, "JTI=dc84e9be web-1"},
+		"code":      {k.Code, uint64(101)},
+		"decision":  {k.Decision, "allow"},
+		"resource":  {k.Resource + "/" + k.Subresource, "pods/exec"},
+		"namespace": {k.Namespace, "shop"},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s is %v, want %v", name, pair[0], pair[1])
+		}
+	}
+}
+
+// What this plugin writes must mean the same when it is read back, or alerts
+// from a capture file would differ from live ones.
+func TestRoundTrip(t *testing.T) {
+	for _, text := range []string{exec, secret, dockerExec} {
+		e := decode(t, text)
+		e.Seen = Seen{Known: true, First: true, Count: 3, Objects: 2, Sources: 1, Age: 60}
+		e.Repeated = true
+		e.Docker.Daemon, e.Docker.HealthCheck = "unix:///var/run/docker.sock", e.Input == DockerEvent
+		if e.Input != DockerEvent {
+			e.Docker.Daemon = ""
+		}
+		written := e.AppendJSON(nil)
+		if !json.Valid(written) {
+			t.Errorf("not JSON: %s", written)
+		}
+		again := decode(t, string(written))
+		e.Replayed = true
+		if !reflect.DeepEqual(e, again) {
+			t.Errorf("wrote %+v\nread %+v\nas %s", e, again, written)
+		}
+	}
+}
+
+func TestLeaksNothing(t *testing.T) {
+	for _, text := range []string{exec, secret, dockerExec} {
+		e := decode(t, text)
+		if written := e.AppendJSON(nil); strings.Contains(string(written), "CANARY") {
+			t.Errorf("a canary is in %s", written)
+		}
+	}
+}
+
+func TestDecodeLists(t *testing.T) {
+	for name, test := range map[string]struct {
+		text      string
+		good, bad int
+	}{
+		"EventList":      {`{"kind":"EventList","items":[` + exec + `,` + secret + `]}`, 2, 0},
+		"array":          {`[` + exec + `,` + dockerExec + `]`, 2, 0},
+		"bad among good": {`{"kind":"EventList","items":[` + exec + `,{"kind":"Event"},7,` + secret + `]}`, 2, 2},
+		"empty list":     {`{"kind":"EventList","items":[]}`, 0, 0},
+	} {
+		good, bad := 0, 0
+		err := new(Decoder).Decode([]byte(test.text), func(e *Event, err error) {
+			if err != nil {
+				bad++
+			} else {
+				good++
+			}
+		})
+		if err != nil || good != test.good || bad != test.bad {
+			t.Errorf("%s: %d good, %d bad, %v; want %d, %d", name, good, bad, err, test.good, test.bad)
+		}
+	}
+}
+
+// An error goes to the log, where no part of the input belongs: a line that
+// broke in the middle may be half a secret.
+func TestDecodeErrors(t *testing.T) {
+	for _, text := range []string{
+		``, `{`, `null`, `7`, `"CANARY"`, `{"data":"CANARY"`, `{"data":CANARY}`, `CANARY`, `{"kind":"Secret","data":"CANARY"}`,
+		`[{"data":"CANARY]`, `{} CANARY`, strings.Repeat("[", 10000),
+	} {
+		err := new(Decoder).Decode([]byte(text), func(*Event, error) { t.Errorf("%.40q made an event", text) })
+		if err == nil || strings.Contains(err.Error(), "CANARY") || len(err.Error()) > 120 {
+			t.Errorf("Decode(%.40q) = %v; want a short error without the input", text, err)
+		}
+	}
+}
+
+// The API server says who was to be impersonated only in the message of its
+// refusal. This one is real.
+func TestRefusedImpersonation(t *testing.T) {
+	e := decode(t, `{"auditID":"1","stage":"ResponseComplete","verb":"list","user":{"username":"alice"},"responseStatus":{"status":"Failure","message":"users \"system:admin\" is forbidden: User \"alice\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope","reason":"Forbidden","code":403}}`)
+	if e.Kube.Impersonated.Name != "system:admin" || !e.Kube.ImpersonationDenied {
+		t.Errorf("got %+v", e.Kube)
+	}
+}
+
+func TestShorten(t *testing.T) {
+	e := decode(t, exec)
+	long := strings.Repeat("\x01", 1<<20)
+	e.Kube.UserAgent, e.Kube.RequestURI, e.Kube.Command = long, long, long
+	for range 1000 {
+		e.Kube.User.Groups = append(e.Kube.User.Groups, long)
+		e.Kube.SourceIPs = append(e.Kube.SourceIPs, long)
+	}
+	e.Kube.SourceIPs = append(e.Kube.SourceIPs, "10.0.0.1")
+	e.Shorten()
+	written := e.AppendJSON(nil)
+	if len(written) > 128<<10 || !json.Valid(written) {
+		t.Errorf("%d bytes, valid: %t", len(written), json.Valid(written))
+	}
+	if again := decode(t, string(written)); !again.Shortened || again.Kube.Peer() != "10.0.0.1" || again.Kube.User.Name != "alice@example.com" {
+		t.Errorf("the essential parts are lost: %+v", again)
+	}
+}
+
+func TestMask(t *testing.T) {
+	for plain, want := range map[string]string{
+		// A rule must still see what is read.
+		"cat /run/secrets/kubernetes.io/serviceaccount/token":      "cat /run/secrets/kubernetes.io/serviceaccount/token",
+		"cat /run/secrets/db-password /etc/passwd":                 "cat /run/secrets/db-password /etc/passwd",
+		"dd if=/run/secrets/kubernetes.io/serviceaccount/token":    "dd if=/run/secrets/kubernetes.io/serviceaccount/token",
+		"F=/etc/shadow; cat $F":                                    "F=/etc/shadow; cat $F",
+		"sh -c env | grep PASS":                                    "sh -c env | grep PASS",
+		"tar cf - /var/lib":                                        "tar cf - /var/lib",
+		"ls -la --color=auto":                                      "ls -la --color=auto",
+		"kubectl get secret db -o yaml":                            "kubectl get secret db -o yaml",
+		"curl -s http://127.0.0.1:8080/healthz":                    "curl -s http://127.0.0.1:8080/healthz",
+		"env DB_PASSWORD=hunter2 run":                              "env DB_PASSWORD=*** run",
+		"env DB_PASSWORD='hunter two' run":                         "env DB_PASSWORD=*** run",
+		"sh -c export CANARY=hunter2; ./run":                       "sh -c export CANARY=***; ./run",
+		"psql --password=hunter2":                                  "psql --password=***",
+		"vault login --token hunter2":                              "vault login --token ***",
+		"mysql -u root -phunter2 db":                               "mysql -u root -p*** db",
+		"sshpass -p hunter2 ssh host":                              "sshpass -p *** ssh host",
+		"redis-cli -h db -a hunter2 keys":                          "redis-cli -h db -a *** keys",
+		"curl -u admin:hunter2 http://x":                           "curl -u admin:*** http://x",
+		"curl -H 'Authorization: Bearer hunter2' http://x":         "curl -H 'Authorization: *** ***' http://x",
+		"curl -H 'X: Bearer hunter2'":                              "curl -H 'X: Bearer ***'",
+		"git clone https://me:hunter2@host/x":                      "git clone https://me:***@host/x",
+		`curl -d {"password": "hunter2"} http://x`:                 `curl -d {"password": ***} http://x`,
+		"echo eyJhbGciOiJSUzI1.eyJpc3MiOiJrdWJl.c2lnbmF0dXJl here": "echo *** here",
+	} {
+		if got := Mask(plain); strings.Contains(got, "hunter") || got != want {
+			t.Errorf("Mask(%q) = %q, want %q", plain, got, want)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, text := range []string{exec, secret, dockerExec, `{"kind":"EventList","items":[` + exec + `]}`, `{"input":"k8s_audit","audit":{"auditID":"1"}}`} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		new(Decoder).Decode([]byte(text), func(e *Event, err error) {
+			if err != nil {
+				return
+			}
+			written := e.AppendJSON(nil)
+			if !json.Valid(written) {
+				t.Fatalf("not JSON: %q", written)
+			}
+			again := e.AppendJSON(nil)
+			if err := new(Decoder).Decode(again, func(e *Event, err error) {
+				if err != nil {
+					t.Fatalf("%q cannot be read back: %v", written, err)
+				}
+				if second := e.AppendJSON(nil); string(second) != string(written) {
+					t.Fatalf("written %s\nread back and written %s", written, second)
+				}
+			}); err != nil {
+				t.Fatalf("%q cannot be read back: %v", written, err)
+			}
+		})
+	})
+}
+
+func FuzzAppendString(f *testing.F) {
+	f.Add("plain")
+	f.Add("\x00\"\\\u2028\xff\xc3")
+	f.Fuzz(func(t *testing.T, s string) {
+		var got string
+		if err := json.Unmarshal(appendString(nil, s), &got); err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.ToValidUTF8(s, "\ufffd"); got != want && !strings.Contains(s, "\xff") {
+			// encoding/json, too, replaces each bad byte by itself.
+			var std string
+			b, _ := json.Marshal(s)
+			json.Unmarshal(b, &std)
+			if got != std {
+				t.Fatalf("%q became %q, encoding/json makes %q", s, got, std)
+			}
+		}
+	})
+}
+
+func FuzzMask(f *testing.F) {
+	f.Add("mysql -u root -psecret --token x PASSWORD='a b' https://a:b@c")
+	f.Fuzz(func(t *testing.T, command string) {
+		Mask(command)
+		// A secret of any form behind a known name is never shown.
+		const canary = "C4N4RYc4n4ry"
+		if got := Mask("run --password=" + canary + " " + command); strings.Contains(got, canary) {
+			t.Errorf("Mask left the canary in %q", got)
+		}
+	})
+}

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"strconv"
+	"unicode/utf8"
+)
+
+// AppendJSON appends the event as one JSON object without a newline.
+func (e *Event) AppendJSON(b []byte) []byte {
+	w := writer{b: b}
+	w.open('{')
+	w.string("input", e.Input.String())
+	w.bool("shortened", e.Shortened)
+	w.bool("repeated", e.Repeated)
+	if e.Seen.Known {
+		w.key("seen")
+		w.open('{')
+		w.bool("first", e.Seen.First)
+		w.uint("count", e.Seen.Count)
+		w.uint("objects", e.Seen.Objects)
+		w.uint("sources", e.Seen.Sources)
+		w.uint("age", e.Seen.Age)
+		w.close('}')
+	}
+	switch e.Input {
+	case K8sAudit:
+		w.key("audit")
+		w.kube(&e.Kube)
+	case DockerEvent:
+		w.dockerEvent(e)
+	}
+	w.close('}')
+	return w.b
+}
+
+func (w *writer) kube(k *Kube) {
+	w.open('{')
+	w.string("kind", "Event")
+	w.string("apiVersion", "audit.k8s.io/v1")
+	w.string("level", k.Level)
+	w.string("auditID", k.AuditID)
+	w.string("stage", k.Stage)
+	w.string("requestURI", k.RequestURI)
+	w.string("verb", k.Verb)
+	w.user("user", &k.User, k)
+	if k.Impersonated.Name != "" {
+		w.user("impersonatedUser", &k.Impersonated, nil)
+	}
+	w.bool("impersonationDenied", k.ImpersonationDenied)
+	w.strings("sourceIPs", k.SourceIPs)
+	w.string("userAgent", k.UserAgent)
+	if k.Resource != "" {
+		w.key("objectRef")
+		w.open('{')
+		w.string("resource", k.Resource)
+		w.string("namespace", k.Namespace)
+		w.string("name", k.Name)
+		w.string("apiGroup", k.APIGroup)
+		w.string("apiVersion", k.APIVersion)
+		w.string("subresource", k.Subresource)
+		w.close('}')
+	}
+	if k.Code != 0 {
+		w.key("responseStatus")
+		w.open('{')
+		w.string("reason", k.Reason)
+		w.uint("code", k.Code)
+		w.close('}')
+	}
+	w.string("requestReceivedTimestamp", k.Received)
+	w.string("stageTimestamp", k.Staged)
+	if k.Decision != "" || k.IssuedCredentialID != "" {
+		w.key("annotations")
+		w.open('{')
+		w.string(annotationDecision, k.Decision)
+		w.string(annotationReason, k.DecisionReason)
+		w.string(annotationIssued, k.IssuedCredentialID)
+		w.close('}')
+	}
+	w.close('}')
+}
+
+// user writes an identity; token is the event that knows what the identity's
+// token is bound to, or nil.
+func (w *writer) user(key string, u *User, token *Kube) {
+	w.key(key)
+	w.open('{')
+	w.string("username", u.Name)
+	w.string("uid", u.UID)
+	w.strings("groups", u.Groups)
+	if token != nil && token.CredentialID != "" {
+		w.key("extra")
+		w.open('{')
+		for _, extra := range [...]struct{ key, value string }{
+			{extraCredentialID, token.CredentialID},
+			{extraPodName, token.TokenPod},
+			{extraPodUID, token.TokenPodUID},
+			{extraNodeName, token.TokenNode},
+		} {
+			if extra.value != "" {
+				w.key(extra.key)
+				w.open('[')
+				w.element(extra.value)
+				w.close(']')
+			}
+		}
+		w.close('}')
+	}
+	w.close('}')
+}
+
+func (w *writer) dockerEvent(e *Event) {
+	d := &e.Docker
+	w.key("event")
+	w.open('{')
+	w.string("Type", d.Type)
+	action := d.Action
+	if d.Command != "" {
+		action += ": " + d.Command
+	}
+	w.string("Action", action)
+	w.key("Actor")
+	w.open('{')
+	w.string("ID", d.ActorID)
+	w.key("Attributes")
+	w.open('{')
+	w.string("name", d.ActorName)
+	w.string("image", d.Container.Image)
+	w.string("execID", d.ExecID)
+	w.string("exitCode", d.ExitCode)
+	w.close('}')
+	w.close('}')
+	if e.Time != 0 {
+		w.uint("time", uint64(e.Time)/1e9)
+		w.uint("timeNano", uint64(e.Time))
+	}
+	w.close('}')
+	if d.Container.ID != "" || d.Container.Name != "" {
+		w.key("container")
+		w.open('{')
+		w.string("id", d.Container.ID)
+		w.string("name", d.Container.Name)
+		w.string("image", d.Container.Image)
+		w.close('}')
+	}
+	w.string("daemon", d.Daemon)
+	w.bool("healthCheck", d.HealthCheck)
+}
+
+// writer builds a JSON text. Members with a zero value are left out, which is
+// what their absence means when the text is read back.
+type writer struct {
+	b []byte
+}
+
+func (w *writer) open(c byte) { w.b = append(w.b, c) }
+
+func (w *writer) close(c byte) { w.b = append(w.b, c) }
+
+// separate writes the comma that the next member or element needs.
+func (w *writer) separate() {
+	if c := w.b[len(w.b)-1]; c != '{' && c != '[' {
+		w.b = append(w.b, ',')
+	}
+}
+
+func (w *writer) key(name string) {
+	w.separate()
+	w.b = append(w.b, '"')
+	w.b = append(w.b, name...)
+	w.b = append(w.b, '"', ':')
+}
+
+func (w *writer) string(name, value string) {
+	if value == "" {
+		return
+	}
+	w.key(name)
+	w.b = appendString(w.b, value)
+}
+
+func (w *writer) uint(name string, value uint64) {
+	if value == 0 {
+		return
+	}
+	w.key(name)
+	w.b = strconv.AppendUint(w.b, value, 10)
+}
+
+func (w *writer) bool(name string, value bool) {
+	if value {
+		w.key(name)
+		w.b = append(w.b, "true"...)
+	}
+}
+
+func (w *writer) element(value string) {
+	w.separate()
+	w.b = appendString(w.b, value)
+}
+
+func (w *writer) strings(name string, values []string) {
+	if len(values) == 0 {
+		return
+	}
+	w.key(name)
+	w.open('[')
+	for _, v := range values {
+		w.element(v)
+	}
+	w.close(']')
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendString appends s as a JSON string. Bytes that are not UTF-8 become
+// U+FFFD, as in encoding/json.
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(s[i:])
+			if r != utf8.RuneError || size > 1 {
+				i += size
+				continue
+			}
+		}
+		b = append(b, s[start:i]...)
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < ' ':
+			b = append(b, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&0xf])
+		default:
+			b = append(b, "\ufffd"...)
+		}
+		i++
+		start = i
+	}
+	b = append(b, s[start:]...)
+	return append(b, '"')
+}

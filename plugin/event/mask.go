@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package event
+
+import (
+	"regexp"
+	"strings"
+)
+
+// masked stands for a value that is not shown.
+const masked = "***"
+
+// secrets are the places of a command line where people write secrets, each
+// with the secret as its second group. What is not a secret stays readable,
+// because rules and people judge an exec by its command.
+var secrets = []*regexp.Regexp{
+	// Authorization: Bearer …, Bearer …, Basic …
+	regexp.MustCompile(`(?i)(\b(?:bearer|basic)\s+)([^\s"']+)`),
+	// DB_PASSWORD=…, --api-token=…, "password": "…"
+	regexp.MustCompile(`(?i)([\w.-]*(?:pass|pwd|secret|token|api_?key|access_?key|private_?key|credential|auth)[\w.-]*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s"'&|;]+)`),
+	// --password …, --token …
+	regexp.MustCompile(`(?i)((?:^|\s)--?[\w-]*(?:pass|pwd|secret|token|api-?key|access-?key|private-?key|credential)[\w-]*\s+)("[^"]*"|'[^']*'|[^\s"'|;-][^\s"'|;]*)`),
+	// NAME=… of the environment; a path stays, a reader of files needs it
+	regexp.MustCompile(`(\b[A-Z_][A-Z0-9_]*=)("[^"/]*"|'[^'/]*'|[^\s"'|;/$][^\s"'|;]*)`),
+	// curl -u user:password
+	regexp.MustCompile(`((?:-u|--user)[\s=]*["']?[^\s:"']+:)([^\s"']+)`),
+	// https://user:password@host
+	regexp.MustCompile(`(://[^\s/:@]*:)([^\s/@]+)(@)`),
+	// mysql -psecret, sshpass -p secret, redis-cli -a secret
+	regexp.MustCompile(`(\b(?:mysql\w*|mariadb[\w-]*)\b[^|;]*?\s-p)([^\s|;]+)`),
+	regexp.MustCompile(`(\b(?:sshpass\s+-p|redis-cli\b[^|;]*?\s-a)\s*)([^\s|;]+)`),
+	// a JSON Web Token wherever it stands
+	regexp.MustCompile(`()(\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*)`),
+}
+
+// Mask returns a command line with what looks like a secret replaced by "***".
+// Commands that hold none, by far the most, come back as they are.
+func Mask(command string) string {
+	if !mayHoldSecret(command) {
+		return command
+	}
+	for _, re := range secrets {
+		command = re.ReplaceAllString(command, "${1}"+masked+"${3}")
+	}
+	return command
+}
+
+// mayHoldSecret is a cheap test that every command with a secret that Mask
+// knows of passes.
+func mayHoldSecret(command string) bool {
+	return strings.ContainsAny(command, "=:") || strings.Contains(command, "-") || strings.Contains(command, "eyJ") ||
+		strings.Contains(command, "earer ") || strings.Contains(command, "asic ")
+}
