@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The part of Falco's plugin API that this plugin serves without
+// plugin-sdk-go, as declared in userspace/plugin/plugin_types.h and
+// plugin_api.h of github.com/falcosecurity/libs. The API keeps these layouts
+// within a major version: structs grow at their end only.
+
+#pragma once
+
+#include <stdint.h>
+
+enum {
+	FTYPE_UINT64 = 8,
+	FTYPE_STRING = 9,
+	FTYPE_RELTIME = 20,
+	FTYPE_ABSTIME = 21,
+	FTYPE_BOOL = 25,
+	FTYPE_IPADDR = 40,
+};
+
+#pragma pack(push, 1)
+typedef struct ss_plugin_event {
+	uint64_t ts;
+	uint64_t tid;
+	uint32_t len;
+	uint16_t type;
+	uint32_t nparams;
+} ss_plugin_event;
+#pragma pack(pop)
+
+typedef struct ss_plugin_event_input {
+	const ss_plugin_event *evt;
+	uint64_t evtnum;
+	const char *evtsrc;
+} ss_plugin_event_input;
+
+typedef struct ss_plugin_byte_buffer {
+	uint32_t len;
+	const void *ptr;
+} ss_plugin_byte_buffer;
+
+typedef struct ss_plugin_extract_field {
+	union {
+		const char **str;
+		uint64_t *u64;
+		uint32_t *boolean;
+		ss_plugin_byte_buffer *buf;
+	} res;
+	uint64_t res_len;
+	uint32_t field_id;
+	const char *field;
+	const char *arg_key;
+	uint64_t arg_index;
+	uint32_t arg_present;
+	uint32_t ftype;
+	uint32_t flist;
+} ss_plugin_extract_field;
+
+typedef struct ss_plugin_field_extract_input {
+	void *owner;
+	const char *(*get_owner_last_error)(void *owner);
+	uint32_t num_fields;
+	ss_plugin_extract_field *fields;
+	// More follows; nothing of it is used.
+} ss_plugin_field_extract_input;
+
+typedef struct ss_plugin_metric {
+	const char *name;
+	uint32_t type;
+	uint64_t value;
+	uint32_t value_type;
+} ss_plugin_metric;
+
+// A view is what one initialized plugin knows about the events that Falco asks
+// it about.
+typedef struct view view;
+
+view *view_new(void);
+void view_free(view *v);
+
+// view_live says that the events in [from, to) were made by this plugin and
+// are each followed by their facts. Both NULL: there are none.
+void view_live(view *v, const char *from, const char *to);

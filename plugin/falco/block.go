@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package falco
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"strings"
+)
+
+// MaxFields is how many fields a plugin may have.
+const MaxFields = 128
+
+// maxList is how many values of a list are kept: more than any rule reads,
+// and few enough that some lists fit into one extraction.
+const maxList = 128
+
+// headLen is the length of a block's bitmap of present fields and its values.
+const headLen = MaxFields/8 + MaxFields*8
+
+// Block holds the facts of one event: the values of its fields, ready to be
+// handed to Falco. Its zero value is not ready; Reset makes it so.
+//
+// In memory it is a bitmap of the fields that have a value, then 8 bytes for
+// each field, then what those point to. The 8 bytes hold a number or boolean
+// itself, the offset of a string that ends with NUL, the offset (low half) and
+// length (high half) of an address, or the offset and length of a list of
+// offsets of strings. Integers have the machine's byte order.
+type Block struct {
+	b []byte
+}
+
+// Reset empties the block.
+func (b *Block) Reset() {
+	if cap(b.b) < headLen {
+		b.b = make([]byte, headLen, 4*headLen)
+	}
+	b.b = b.b[:headLen]
+	// Values of fields that are not present are never read.
+	clear(b.b[:MaxFields/8])
+}
+
+func (b *Block) set(id int, value uint64) {
+	b.b[id/8] |= 1 << (id % 8)
+	binary.NativeEndian.PutUint64(b.b[MaxFields/8+id*8:], value)
+}
+
+// SetUint64 gives a number to a field.
+func (b *Block) SetUint64(id int, v uint64) { b.set(id, v) }
+
+// SetBool gives a boolean to a field.
+func (b *Block) SetBool(id int, v bool) {
+	if v {
+		b.set(id, 1)
+	} else {
+		b.set(id, 0)
+	}
+}
+
+// SetString gives a string to a field. An empty string is no value.
+func (b *Block) SetString(id int, s string) {
+	if s != "" {
+		b.set(id, uint64(b.string(s)))
+	}
+}
+
+// SetJoined gives a string in three parts to a field.
+func (b *Block) SetJoined(id int, x, y, z string) {
+	if x == "" && y == "" {
+		b.SetString(id, z)
+		return
+	}
+	at := b.string(x)
+	for _, part := range [...]string{y, z} {
+		b.b = b.b[:len(b.b)-1] // the NUL of what came before
+		b.string(part)
+	}
+	b.set(id, uint64(at))
+}
+
+// SetStrings gives a list of strings to a field. An empty list is no value.
+func (b *Block) SetStrings(id int, list []string) {
+	if len(list) == 0 {
+		return
+	}
+	list = list[:min(len(list), maxList)]
+	b.align(4)
+	at := len(b.b)
+	for range list {
+		b.b = append(b.b, 0, 0, 0, 0)
+	}
+	for i, s := range list {
+		binary.NativeEndian.PutUint32(b.b[at+4*i:], b.string(s))
+	}
+	b.set(id, uint64(at)|uint64(len(list))<<32)
+}
+
+// SetAddr gives an IP address to a field. The zero Addr is no value.
+func (b *Block) SetAddr(id int, a netip.Addr) {
+	if !a.IsValid() {
+		return
+	}
+	a = a.Unmap()
+	at := len(b.b)
+	if a.Is4() {
+		ip := a.As4()
+		b.b = append(b.b, ip[:]...)
+	} else {
+		ip := a.As16()
+		b.b = append(b.b, ip[:]...)
+	}
+	b.set(id, uint64(at)|uint64(len(b.b)-at)<<32)
+}
+
+// string stores a string and returns its offset. A NUL, which would end the
+// string early and hide what follows, becomes a space.
+func (b *Block) string(s string) uint32 {
+	at := len(b.b)
+	b.b = append(b.b, s...)
+	if strings.IndexByte(s, 0) >= 0 {
+		for i := at; i < len(b.b); i++ {
+			if b.b[i] == 0 {
+				b.b[i] = ' '
+			}
+		}
+	}
+	b.b = append(b.b, 0)
+	return uint32(at)
+}
+
+func (b *Block) align(n int) {
+	for len(b.b)%n != 0 {
+		b.b = append(b.b, 0)
+	}
+}

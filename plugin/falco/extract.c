@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "abi.h"
+
+// The largest cgo.Handle of plugin-sdk-go, whose values are Falco's plugin
+// states.
+#define MAX_HANDLE 255
+
+// How many strings and buffers one call may return.
+#define MAX_RESULTS 512
+
+struct view {
+	// Events in [live, live_end) are followed by their facts.
+	const char *live, *live_end;
+	// The facts of the last event that was not in there.
+	const ss_plugin_event *foreign;
+	uint64_t foreign_num;
+	const char *foreign_facts;
+	// What the results of one call point to.
+	const char *strings[MAX_RESULTS];
+	ss_plugin_byte_buffer buffers[MAX_RESULTS];
+};
+
+// The head of an event's facts; see block.go for their layout.
+typedef struct {
+	uint64_t present[2];
+	uint64_t value[];
+} facts;
+
+static view *views[MAX_HANDLE + 1];
+
+// Defined in extract.go.
+extern view *containerapiView(uintptr_t state);
+extern char *containerapiFacts(uintptr_t state, char *payload, uint32_t len);
+
+view *view_new(void)
+{
+	return calloc(1, sizeof(view));
+}
+
+void view_free(view *v)
+{
+	for (int i = 0; i <= MAX_HANDLE; i++) {
+		if (views[i] == v)
+			views[i] = NULL;
+	}
+	free(v);
+}
+
+void view_live(view *v, const char *from, const char *to)
+{
+	v->live = from;
+	v->live_end = to;
+}
+
+// facts_of returns the facts of an event: those that stand behind it if this
+// plugin made it, and otherwise what Go reads from its payload, once.
+static const facts *facts_of(view *v, uintptr_t state, const ss_plugin_event_input *in)
+{
+	const char *evt = (const char *)in->evt;
+	if (evt >= v->live && evt < v->live_end)
+		return (const facts *)(evt + ((in->evt->len + 7) & ~7u));
+
+	if (v->foreign != in->evt || v->foreign_num != in->evtnum || v->foreign_facts == NULL) {
+		// | header | length of id | length of payload | id | payload |
+		uint32_t len;
+		memcpy(&len, evt + sizeof(ss_plugin_event) + 4, sizeof(len));
+		v->foreign_facts = containerapiFacts(state, (char *)evt + sizeof(ss_plugin_event) + 12, len);
+		v->foreign = in->evt;
+		v->foreign_num = in->evtnum;
+	}
+	return (const facts *)v->foreign_facts;
+}
+
+// plugin_extract_fields implements the API's function of this name. It calls
+// Go at most once for an event, and not at all for an event that this plugin
+// made: a call into Go costs more than all that is done here.
+int32_t plugin_extract_fields(void *state, const ss_plugin_event_input *in, const ss_plugin_field_extract_input *request)
+{
+	uintptr_t handle = (uintptr_t)state;
+	if (handle > MAX_HANDLE)
+		return 1;
+	view *v = views[handle];
+	if (v == NULL)
+		v = views[handle] = containerapiView(handle);
+
+	const facts *f = facts_of(v, handle, in);
+	const char *base = (const char *)f;
+	uint32_t strings = 0, buffers = 0;
+
+	for (uint32_t i = 0; i < request->num_fields; i++) {
+		ss_plugin_extract_field *field = &request->fields[i];
+		uint32_t id = field->field_id;
+		field->res_len = 0;
+		if (f == NULL || id >= 128 || !(f->present[id / 64] >> (id % 64) & 1))
+			continue;
+
+		const uint64_t *value = &f->value[id];
+		uint32_t offset = (uint32_t)*value, n = (uint32_t)(*value >> 32);
+		switch (field->ftype) {
+		case FTYPE_STRING:
+			if (!field->flist)
+				n = 1;
+			if (strings + n > MAX_RESULTS)
+				break;
+			field->res.str = &v->strings[strings];
+			field->res_len = n;
+			if (!field->flist) {
+				v->strings[strings++] = base + offset;
+				break;
+			}
+			for (const uint32_t *o = (const uint32_t *)(base + offset); n > 0; n--)
+				v->strings[strings++] = base + *o++;
+			break;
+		case FTYPE_IPADDR:
+			if (buffers == MAX_RESULTS)
+				break;
+			v->buffers[buffers].len = n;
+			v->buffers[buffers].ptr = base + offset;
+			field->res.buf = &v->buffers[buffers++];
+			field->res_len = 1;
+			break;
+		default:
+			// Numbers and, on little-endian machines, booleans.
+			field->res.u64 = (uint64_t *)value;
+			field->res_len = 1;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package falco serves the parts of Falco's plugin API that plugin-sdk-go
+// serves with a copy or a call into Go for every field, or not at all: events
+// in C memory, field extraction and metrics. Everything else of the API comes
+// from plugin-sdk-go, whose symbols/extract must not be linked in beside this
+// package.
+//
+// What an event means is worked out when the event is made, and stands behind
+// it in memory as a [Block] of facts, where extraction finds it. The facts of
+// an event that Falco got from elsewhere (a capture file, another plugin) are
+// worked out at its first extraction.
+package falco
+
+/*
+#include "abi.h"
+*/
+import "C"
+
+import (
+	"unsafe"
+
+	"github.com/falcosecurity/plugin-sdk-go/pkg/cgo"
+)
+
+// Extractor is the part of an initialized plugin that extraction needs. The
+// plugin state given to plugin-sdk-go implements it.
+type Extractor interface {
+	// View returns the plugin's view, which it creates at Init and frees at
+	// Destroy.
+	View() *View
+	// Facts writes the facts of an event that this plugin did not make to an
+	// empty block. What cannot be read has no facts.
+	Facts(payload []byte, to *Block)
+}
+
+// View connects an initialized plugin with the extraction of its fields and with
+// its metrics.
+type View struct {
+	c       *C.view
+	foreign Block
+	memory  memory
+	metrics measured
+}
+
+// NewView returns a view without live events.
+func NewView() *View {
+	return &View{c: C.view_new()}
+}
+
+// Live says which events are followed by their facts: those of the segment,
+// or none if it is nil. It must be called before Falco sees the events, and
+// again before their memory is used for something else.
+func (v *View) Live(s *Segment) {
+	if s == nil {
+		C.view_live(v.c, nil, nil)
+		return
+	}
+	from := (*C.char)(s.memory.p)
+	C.view_live(v.c, from, (*C.char)(unsafe.Add(s.memory.p, s.used)))
+}
+
+// Free releases the view.
+func (v *View) Free() {
+	C.view_free(v.c)
+	v.c = nil
+	v.memory.free()
+	v.metrics.free()
+}
+
+//export containerapiView
+func containerapiView(state C.uintptr_t) *C.view {
+	return cgo.Handle(state).Value().(Extractor).View().c
+}
+
+//export containerapiFacts
+func containerapiFacts(state C.uintptr_t, payload *C.char, n C.uint32_t) *C.char {
+	extractor := cgo.Handle(state).Value().(Extractor)
+	v := extractor.View()
+	v.foreign.Reset()
+	extractor.Facts(unsafe.Slice((*byte)(unsafe.Pointer(payload)), n), &v.foreign)
+	b := v.foreign.b
+	copy(v.memory.atLeast(len(b)), b)
+	return (*C.char)(v.memory.p)
+}

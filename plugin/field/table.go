@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package field
+
+import (
+	"net/netip"
+
+	"github.com/containerapi/containerapi/plugin/event"
+)
+
+// common are the fields that mean the same for both APIs.
+var common = []Field{
+	{"api.input", "The input that the event comes from: `k8s_audit`, `docker_event` or `docker_api`.",
+		text(func(e *event.Event) string { return e.Input.String() })},
+	{"api.act", "True for the one event of each act that a rule should judge; false for the announcement of a request (stage `RequestReceived`) and for later stages of an act that an earlier event told of.",
+		flag(func(e *event.Event) (bool, bool) { return IsAct(e), true })},
+	{"api.operation", "What was done, such as `secret.list`, `pod.exec` or `container.export`; `other` where it has nothing to do with credentials.",
+		text(func(e *event.Event) string { return e.Operation })},
+	{"api.credential", "The kind of credential that the operation can leak: `secret`, `configmap`, `token`, `environment`, `logs` or `filesystem`. No value where it can leak none.",
+		text(func(e *event.Event) string { return e.Credential })},
+	{"api.outcome", "Whether it was done: `allowed`, `denied` (401 or 403) or `failed`. No value while the request is not answered.",
+		text(func(e *event.Event) string { return string(e.Outcome) })},
+	{"api.object", "What was acted on: `namespace/name`, `namespace/*` for all of a namespace, `*` for all there are; the name of a container, image or volume in Docker.",
+		joined(func(e *event.Event) (string, string, string) {
+			if e.Input == event.K8sAudit {
+				return object(&e.Kube)
+			}
+			return "", "", e.Docker.ActorName
+		})},
+	{"api.command", "The command of an exec, its words joined by a space. What looks like a password or token in it is shown as `***`.",
+		text(func(e *event.Event) string {
+			if e.Input == event.K8sAudit {
+				return e.Kube.Command
+			}
+			return e.Docker.Command
+		})},
+	{"api.shortened", "True if the event was above the size limit and carries its essential parts only.",
+		flag(func(e *event.Event) (bool, bool) { return e.Shortened, true })},
+	{"api.seen.first", "True if this identity did not do this operation in this namespace before, as far back as the plugin remembers (see `api.seen.age`). Only for operations that can leak a credential, collected by this plugin.",
+		flag(func(e *event.Event) (bool, bool) { return e.Seen.First, e.Seen.Known })},
+	{"api.seen.age", "For how many seconds of event time the plugin has remembered identities. Where this is small, `api.seen.first` means little.",
+		number(func(e *event.Event) (uint64, bool) { return e.Seen.Age, e.Seen.Known })},
+	{"api.seen.count", "How many acts of this operation the identity did within the last minute, this one included; counts up to 64.",
+		number(func(e *event.Event) (uint64, bool) { return e.Seen.Count, e.Seen.Known })},
+	{"api.seen.objects", "How many different objects those acts named; counts up to 64. A list or watch counts as one.",
+		number(func(e *event.Event) (uint64, bool) { return e.Seen.Objects, e.Seen.Known })},
+	{"api.seen.sources", "From how many different addresses the credential of this request (`kube.credential.id`) was used within the last hour; counts up to 16. No value where the request names no credential.",
+		number(func(e *event.Event) (uint64, bool) { return e.Seen.Sources, e.Seen.Sources != 0 })},
+}
+
+// kube are the fields of Kubernetes audit events.
+var kube = []Field{
+	{"kube.audit_id", "The audit id of the request. Clients may choose it: it does not prove that two events belong together.",
+		text(func(e *event.Event) string { return e.Kube.AuditID })},
+	{"kube.stage", "The stage of the request that the event tells of: `RequestReceived`, `ResponseStarted`, `ResponseComplete` or `Panic`.",
+		text(func(e *event.Event) string { return e.Kube.Stage })},
+	{"kube.level", "The audit level that the event was recorded at.",
+		text(func(e *event.Event) string { return e.Kube.Level })},
+	{"kube.verb", "The verb of the request: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`. Exec, attach and port-forward are `get` over WebSocket and `create` over SPDY.",
+		text(func(e *event.Event) string { return e.Kube.Verb })},
+	{"kube.uri", "The path and query of the request, with the secrets of an exec's command shown as `***`.",
+		text(func(e *event.Event) string { return e.Kube.RequestURI })},
+	{"kube.path", "The path of the request, without its query.",
+		text(func(e *event.Event) string { return e.Kube.Path() })},
+	{"kube.user.name", "The user that made the request, empty if the request was not authenticated.",
+		text(func(e *event.Event) string { return e.Kube.User.Name })},
+	{"kube.user.uid", "The unique id of that user.",
+		text(func(e *event.Event) string { return e.Kube.User.UID })},
+	{"kube.user.groups", "The groups of that user.",
+		texts(func(e *event.Event) []string { return e.Kube.User.Groups })},
+	{"kube.serviceaccount.namespace", "The namespace of the service account that made the request. No value for other users.",
+		text(func(e *event.Event) string { namespace, _ := serviceAccount(e.Kube.User.Name); return namespace })},
+	{"kube.serviceaccount.name", "The name of the service account that made the request. No value for other users.",
+		text(func(e *event.Event) string { _, name := serviceAccount(e.Kube.User.Name); return name })},
+	{"kube.own_namespace", "True if a service account acts in its own namespace, false if it acts in another or in all. No value for other users.",
+		flag(func(e *event.Event) (bool, bool) {
+			namespace, _ := serviceAccount(e.Kube.User.Name)
+			return namespace == e.Kube.Namespace, namespace != ""
+		})},
+	{"kube.impersonated.user", "Who the user acted as, or tried to.",
+		text(func(e *event.Event) string { return e.Kube.Impersonated.Name })},
+	{"kube.impersonated.groups", "The groups that the user acted with in place of its own.",
+		texts(func(e *event.Event) []string { return e.Kube.Impersonated.Groups })},
+	{"kube.impersonated.denied", "True if the user may not act as that user.",
+		flag(func(e *event.Event) (bool, bool) { return e.Kube.ImpersonationDenied, e.Kube.Impersonated.Name != "" })},
+	{"kube.source_ip", "The address that connected to the API server. It may be a proxy's, but the client cannot choose it.",
+		addr(func(e *event.Event) netip.Addr { return address(e.Kube.Peer()) })},
+	{"kube.source_ips", "All source addresses: what the client claims in X-Forwarded-For, then the address that connected.",
+		texts(func(e *event.Event) []string { return e.Kube.SourceIPs })},
+	{"kube.useragent", "The User-Agent, which is whatever the client likes.",
+		text(func(e *event.Event) string { return e.Kube.UserAgent })},
+	{"kube.client", "The program that the User-Agent names: `kubectl`, `helm`, `curl`, a binary that uses client-go. A claim, no proof.",
+		text(func(e *event.Event) string { return clientName(e.Kube.UserAgent) })},
+	{"kube.target.resource", "The resource that the request is about, such as `secrets`.",
+		text(func(e *event.Event) string { return e.Kube.Resource })},
+	{"kube.target.subresource", "The subresource, such as `exec`.",
+		text(func(e *event.Event) string { return e.Kube.Subresource })},
+	{"kube.target.namespace", "The namespace of the object.",
+		text(func(e *event.Event) string { return e.Kube.Namespace })},
+	{"kube.target.name", "The name of the object. No value for lists, and for creations that were denied.",
+		text(func(e *event.Event) string { return e.Kube.Name })},
+	{"kube.target.group", "The API group of the resource. No value for the core group.",
+		text(func(e *event.Event) string { return e.Kube.APIGroup })},
+	{"kube.all_namespaces", "True if the request lists, watches or deletes a namespaced resource of all namespaces at once.",
+		flag(func(e *event.Event) (bool, bool) { return allNamespaces(&e.Kube), e.Kube.Resource != "" })},
+	{"kube.label_selector", "The label selector of a list or watch, which the API server enforces.",
+		text(func(e *event.Event) string { return query(e.Kube.RequestURI, "labelSelector") })},
+	{"kube.field_selector", "The field selector of a list or watch, which the API server enforces.",
+		text(func(e *event.Event) string { return query(e.Kube.RequestURI, "fieldSelector") })},
+	{"kube.exec.command", "The command of a `kubectl exec`, its words joined by a space; `kubectl cp` is an exec of `tar`. What looks like a password or token in it is shown as `***`.",
+		text(func(e *event.Event) string { return e.Kube.Command })},
+	{"kube.response.code", "The HTTP status of the response.",
+		number(func(e *event.Event) (uint64, bool) { return e.Kube.Code, e.Kube.Code != 0 })},
+	{"kube.response.reason", "The API's word for a failure, such as `Forbidden` or `NotFound`.",
+		text(func(e *event.Event) string { return e.Kube.Reason })},
+	{"kube.auth.decision", "What the authorizer decided: `allow` or `forbid`.",
+		text(func(e *event.Event) string { return e.Kube.Decision })},
+	{"kube.auth.reason", "Why, such as the RBAC binding that allowed it.",
+		text(func(e *event.Event) string { return e.Kube.DecisionReason })},
+	{"kube.credential.id", "The credential that the request was made with: `JTI=…` for a service account token, `X509SHA256=…` for a client certificate.",
+		text(func(e *event.Event) string { return e.Kube.CredentialID })},
+	{"kube.credential.issued", "The credential that the request created, to be found in `kube.credential.id` when it is used.",
+		text(func(e *event.Event) string { return e.Kube.IssuedCredentialID })},
+	{"kube.token.pod", "The pod that the request's token is bound to. A request from elsewhere uses a stolen token.",
+		text(func(e *event.Event) string { return e.Kube.TokenPod })},
+	{"kube.token.node", "The node that the request's token is bound to.",
+		text(func(e *event.Event) string { return e.Kube.TokenNode })},
+	{"kubectl.verb", "The kubectl subcommand that makes such a request: `get`, `logs`, `exec`, `cp`, `create token`, `describe` where the audit trail can tell. No value for other clients.",
+		text(func(e *event.Event) string { return kubectlVerb(&e.Kube) })},
+	{"kubectl.resource", "The resource that the kubectl command is about, such as `secrets`. No value for other clients.",
+		text(func(e *event.Event) string { return kubectlResource(&e.Kube) })},
+}
+
+// docker are the fields of Docker's events.
+var docker = []Field{
+	{"docker.daemon", "The endpoint of the Docker Engine, such as `unix:///var/run/docker.sock`.",
+		text(func(e *event.Event) string { return e.Docker.Daemon })},
+	{"docker.event.type", "The type of the object that a Docker event is about: `container`, `image`, `volume`, `network`, `secret`, `config` and so on.",
+		text(func(e *event.Event) string { return e.Docker.Type })},
+	{"docker.event.action", "What happened to it, such as `exec_create`, `archive-path` (docker cp out of a container) or `export`.",
+		text(func(e *event.Event) string { return e.Docker.Action })},
+	{"docker.object.id", "The id of the object.",
+		text(func(e *event.Event) string { return e.Docker.ActorID })},
+	{"docker.container.id", "The full id of the container that was acted on.",
+		text(func(e *event.Event) string { return e.Docker.Container.ID })},
+	{"docker.container.name", "The name of that container.",
+		text(func(e *event.Event) string { return e.Docker.Container.Name })},
+	{"docker.container.image", "The image of that container, as it was named when the container was created.",
+		text(func(e *event.Event) string { return e.Docker.Container.Image })},
+	{"docker.exec.command", "The command of a `docker exec`, its words joined by a space. What looks like a password or token in it is shown as `***`.",
+		text(func(e *event.Event) string { return e.Docker.Command })},
+	{"docker.exec.id", "The id of the exec.",
+		text(func(e *event.Event) string { return e.Docker.ExecID })},
+	{"docker.exec.healthcheck", "True if the command is the health check that the container was configured with, which Docker runs by itself.",
+		flag(func(e *event.Event) (bool, bool) { return e.Docker.HealthCheck, e.Docker.Command != "" })},
+	{"docker.exit_code", "The exit code of a container or exec that ended.",
+		text(func(e *event.Event) string { return e.Docker.ExitCode })},
+}
