@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package history
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/containerapi/containerapi/plugin/event"
+)
+
+var start = time.Date(2026, 11, 22, 11, 0, 0, 0, time.UTC)
+
+// read is alice reading the secret of this name, after a time.
+func read(after time.Duration, name string) *event.Event {
+	at := start.Add(after)
+	return &event.Event{
+		Input:      event.K8sAudit,
+		Time:       at.UnixNano(),
+		Operation:  "secret.get",
+		Credential: "secret",
+		Outcome:    event.Allowed,
+		Kube: event.Kube{
+			AuditID: name, Received: at.Format(time.RFC3339Nano), Stage: "ResponseComplete",
+			Verb: "get", Resource: "secrets", Namespace: "shop", Name: name,
+			User:         event.User{Name: "alice"},
+			CredentialID: "JTI=1", SourceIPs: []string{"10.0.0.1"},
+		},
+	}
+}
+
+func TestFirst(t *testing.T) {
+	h := New()
+	tell := func(e *event.Event) bool { h.Tell(e); return e.Seen.First }
+	if !tell(read(0, "a")) {
+		t.Error("the first read is not the first")
+	}
+	if tell(read(time.Second, "b")) {
+		t.Error("the second read is the first as well")
+	}
+	other := read(2*time.Second, "a")
+	other.Kube.User.Name = "bob"
+	if !tell(other) {
+		t.Error("another user's read is not its first")
+	}
+	other = read(2*time.Second, "a")
+	other.Kube.Namespace = "ci"
+	if !tell(other) {
+		t.Error("a read in another namespace is not the first there")
+	}
+	other = read(2*time.Second, "a")
+	other.Kube.Impersonated.Name = "admin"
+	if !tell(other) {
+		t.Error("a read as someone else is not the first")
+	}
+	late := read(time.Hour, "a")
+	if tell(late) || late.Seen.Age != 3600 {
+		t.Errorf("an hour later: %+v", late.Seen)
+	}
+}
+
+func TestCounts(t *testing.T) {
+	h := New()
+	for i := range 200 {
+		e := read(time.Duration(i)*100*time.Millisecond, fmt.Sprint("secret-", i%20))
+		h.Tell(e)
+		want := event.Seen{Known: true, First: i == 0, Count: uint64(min(i+1, maxActs)), Objects: uint64(min(i+1, 20)), Sources: 1, Age: uint64(i / 10)}
+		if e.Seen != want {
+			t.Fatalf("read %d: got %+v, want %+v", i, e.Seen, want)
+		}
+	}
+	e := read(10*time.Minute, "secret-0")
+	if h.Tell(e); e.Seen.Count != 1 || e.Seen.Objects != 1 {
+		t.Errorf("after the window: %+v", e.Seen)
+	}
+}
+
+func TestSources(t *testing.T) {
+	h := New()
+	var e *event.Event
+	for i := range 40 {
+		e = read(time.Duration(i)*time.Second, "a")
+		e.Kube.SourceIPs = []string{"1.2.3.4", fmt.Sprint("10.0.0.", i/2)}
+		if h.Tell(e); e.Seen.Sources != uint64(min(i/2+1, maxSources)) {
+			t.Fatalf("use %d: %d sources", i, e.Seen.Sources)
+		}
+	}
+	e = read(3*time.Hour, "a")
+	if h.Tell(e); e.Seen.Sources != 1 {
+		t.Errorf("after the window: %d sources", e.Seen.Sources)
+	}
+	e = read(3*time.Hour, "a")
+	e.Kube.CredentialID = ""
+	if h.Tell(e); e.Seen.Sources != 0 {
+		t.Errorf("%d sources of no credential", e.Seen.Sources)
+	}
+}
+
+// One act must be one alert: a stream tells of itself when it starts and when
+// it ends.
+func TestRepeated(t *testing.T) {
+	stage := func(stage, subresource, id string) *event.Event {
+		e := read(0, "pod")
+		e.Kube.Stage, e.Kube.Subresource, e.Kube.AuditID = stage, subresource, id
+		e.Kube.RequestURI = "/api/v1/namespaces/shop/pods/pod/" + subresource
+		return e
+	}
+	for _, subresource := range []string{"exec", "attach", "portforward", "log", "proxy"} {
+		h := New()
+		announced := stage("RequestReceived", subresource, "1")
+		announced.Outcome = event.Pending
+		started, ended := stage("ResponseStarted", subresource, "1"), stage("ResponseComplete", subresource, "1")
+		h.Tell(announced)
+		h.Tell(started)
+		h.Tell(ended)
+		if started.Repeated || !ended.Repeated {
+			t.Errorf("%s: started repeated: %t, ended repeated: %t", subresource, started.Repeated, ended.Repeated)
+		}
+		// Clients choose audit ids: another request may not hide behind one.
+		hidden := stage("ResponseStarted", subresource, "1")
+		hidden.Kube.RequestURI += "?command=cat"
+		if h.Tell(hidden); hidden.Repeated {
+			t.Errorf("%s: another request with the same audit id is taken for the same", subresource)
+		}
+		// A policy may leave out the start.
+		only := stage("ResponseComplete", subresource, "2")
+		if h.Tell(only); only.Repeated {
+			t.Errorf("%s: an end without a start is taken for a repetition", subresource)
+		}
+	}
+}
+
+// A webhook batch that was refused is sent again: what it told must not count
+// twice.
+func TestForget(t *testing.T) {
+	h := New()
+	h.Tell(read(0, "a"))
+	var marks []Mark
+	for i := range 5 {
+		e := read(time.Second, fmt.Sprint("b", i))
+		e.Kube.SourceIPs = []string{"10.0.0.2"}
+		marks = append(marks, h.Tell(e))
+	}
+	bob := read(time.Second, "a")
+	bob.Kube.User.Name = "bob"
+	marks = append(marks, h.Tell(bob))
+	exec := read(time.Second, "pod")
+	exec.Kube.Stage, exec.Kube.Subresource = "ResponseStarted", "exec"
+	marks = append(marks, h.Tell(exec))
+	for i := len(marks) - 1; i >= 0; i-- {
+		h.Forget(marks[i])
+	}
+
+	if h.Tell(exec); exec.Repeated {
+		t.Error("a forgotten exec is a repetition")
+	}
+	if h.Tell(bob); !bob.Seen.First {
+		t.Error("bob's forgotten read was remembered")
+	}
+	e := read(2*time.Second, "a")
+	if h.Tell(e); e.Seen.Count != 3 || e.Seen.Objects != 2 || e.Seen.Sources != 1 {
+		// a, the exec (same operation here) and this one.
+		t.Errorf("got %+v", e.Seen)
+	}
+}
+
+// What is remembered has a bound, whatever comes.
+func TestBounded(t *testing.T) {
+	h := New()
+	for i := range maxTold + 5000 {
+		e := read(time.Duration(i)*time.Millisecond, "pod")
+		e.Kube.User.Name = fmt.Sprint("user-", i)
+		e.Kube.CredentialID = fmt.Sprint("JTI=", i)
+		e.Kube.AuditID = fmt.Sprint(i)
+		e.Kube.Stage = "ResponseStarted"
+		h.Tell(e)
+	}
+	if h.doers.Len() != maxDoers || h.credentials.Len() != maxCredentials || h.told.Len() != maxTold {
+		t.Errorf("remembered %d doers, %d credentials, %d acts", h.doers.Len(), h.credentials.Len(), h.told.Len())
+	}
+}
