@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package input says what an input is. Each input has a folder of its own and
+// knows nothing of the others, of the queue behind the [Sink], or of Falco.
+package input
+
+import (
+	"context"
+	"errors"
+
+	"github.com/containerapi/containerapi/plugin/event"
+)
+
+// Input brings events from one place. What it needs (a port, a file) it holds
+// from its construction on, so that what is wrong with it is said when Falco
+// starts.
+type Input interface {
+	// Run delivers events to the sink until ctx ends or the input is
+	// exhausted, and returns nil in both cases. It releases all that the
+	// input holds before it returns, and returns within a second of ctx's
+	// end. An error ends this input only.
+	Run(ctx context.Context, sink Sink) error
+	// Close releases what the input holds if Run is never called.
+	Close() error
+}
+
+// Progress is implemented by an input that knows its end.
+type Progress interface {
+	// Progress returns which part of the input is read, from 0 to 1. It is
+	// safe to call while Run runs.
+	Progress() float64
+}
+
+// ErrClosed is returned by Batch.Commit when the queue was closed.
+var ErrClosed = errors.New("event queue is closed")
+
+// Sink takes events from an input to Falco's queue, counts them and says what
+// went wrong. It is safe for use by several goroutines.
+type Sink interface {
+	// Batch returns a new empty batch. A goroutine that reads much keeps one
+	// and uses it again and again.
+	Batch() Batch
+	// Malformed counts input that is no event and logs why, not more often
+	// than a person can read. The error must quote no more of the input than
+	// its place: it may hold secrets.
+	Malformed(err error)
+	// Reconnected counts a connection that had to be made again after err, and
+	// logs it.
+	Reconnected(err error)
+	// Info logs one line about what the input does.
+	Info(format string, args ...any)
+}
+
+// Batch is a group of events that is queued as a whole or not at all. A Batch
+// must not be used by two goroutines at once.
+type Batch interface {
+	// Add encodes the event, which may be reused when Add returns.
+	Add(e *event.Event)
+	// Len is how many events were added since the last Commit or Reset, Size
+	// how many bytes they take in the queue.
+	Len() int
+	Size() int
+	// Commit queues the events in their order and empties the batch. While
+	// the queue is full it waits; the error is then ctx's, or ErrClosed, no
+	// event has been queued, and the batch still holds them all.
+	Commit(ctx context.Context) error
+	// Reset empties the batch.
+	Reset()
+}
