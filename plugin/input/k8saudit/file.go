@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package k8saudit
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/input"
+	"github.com/containerapi/containerapi/plugin/input/lines"
+)
+
+const (
+	// DefaultMaxLine is the default of FileOptions.MaxLine.
+	DefaultMaxLine = 16 << 20
+
+	pollInterval = time.Second
+	// retirement is how long a file is read on after another took its place:
+	// a writer that is told to open its log anew does so a little later.
+	retirement = 10 * time.Second
+	maxRetired = 8
+)
+
+var errNoLine = errors.New("an empty line or NUL bytes")
+
+// FileOptions are the settings of a [File]. The zero value stands for the
+// defaults.
+type FileOptions struct {
+	// MaxLine is up to how many bytes a line is read whole, by default
+	// DefaultMaxLine. Of longer ones that much is read, and the event marked
+	// as shortened.
+	MaxLine int
+}
+
+// File follows an audit log that an API server writes, as tail -F does: over
+// rotation by renaming it and by copying and truncating it.
+type File struct {
+	path    string
+	maxLine int
+	// tails are the files that are read: the last one is the one at path,
+	// unless it is retired, the others were there before it.
+	tails []*tail
+	// heads are the files that were read, or were there before us.
+	heads  map[uint64]bool
+	failed string // the last problem that was logged
+
+	sink    input.Sink
+	batch   input.Batch
+	decoder lines.Decoder
+	add     func(*event.Event, error)
+}
+
+var _ input.Input = (*File)(nil)
+
+// FollowFile returns an input that follows the file at path from its end. If
+// there is no file, it waits for one and reads that from its beginning.
+func FollowFile(path string, o FileOptions) (*File, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("audit log: %w", err)
+	}
+	f := &File{path: path, maxLine: o.MaxLine, heads: map[uint64]bool{}}
+	if f.maxLine == 0 {
+		f.maxLine = DefaultMaxLine
+	}
+	if f.maxLine < 0 {
+		return nil, fmt.Errorf("audit log %s: longest line of %d bytes is below 0", path, f.maxLine)
+	}
+	for _, name := range f.siblings() {
+		if file, err := os.Open(name); err == nil {
+			f.know(file)
+			file.Close()
+		}
+	}
+	file, err := open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("audit log: %w", err)
+	}
+	t := newTail(file, f.maxLine)
+	if err := t.skipToEnd(f.maxLine); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("audit log: %w", err)
+	}
+	f.tails = append(f.tails, t)
+	return f, nil
+}
+
+// open opens a regular file. It does not wait for the writer of a pipe.
+func open(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.IsDir() {
+		return nil, fmt.Errorf("%s is a folder, not a file", path)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	return os.Open(path)
+}
+
+// Close implements input.Input.
+func (f *File) Close() error {
+	for _, t := range f.tails {
+		t.file.Close()
+	}
+	f.tails = nil
+	return nil
+}
+
+// Run implements input.Input.
+func (f *File) Run(ctx context.Context, sink input.Sink) error {
+	defer f.Close()
+	f.sink, f.batch, f.add = sink, sink.Batch(), f.added
+	if len(f.tails) == 0 {
+		sink.Info("audit log %s is not there yet, waiting for it", f.path)
+	} else {
+		sink.Info("following audit log %s", f.path)
+	}
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		sink.Info("audit log %s is looked at every %v: %v", f.path, pollInterval, err)
+		watcher = &fsnotify.Watcher{} // its channels are nil
+	} else {
+		defer watcher.Close()
+	}
+	watched := false
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
+	for {
+		if !watched && err == nil {
+			watched = watcher.Add(filepath.Dir(f.path)) == nil
+		}
+		f.notice()
+		if !f.read(ctx) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-poll.C:
+			// The folder may have been replaced, which ends the watch.
+			watched = watched && len(watcher.WatchList()) > 0
+		case <-watcher.Events:
+		case <-watcher.Errors:
+		}
+		for drained := false; !drained; {
+			select {
+			case <-watcher.Events:
+			default:
+				drained = true
+			}
+		}
+	}
+}
+
+// notice looks whether another file is at the path, and adds it to the files
+// that are read.
+func (f *File) notice() {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			f.problem(err)
+		}
+		return
+	}
+	var last *tail
+	if len(f.tails) > 0 {
+		last = f.tails[len(f.tails)-1]
+		f.know(last.file)
+		if current, err := last.file.Stat(); err == nil && os.SameFile(info, current) {
+			last.retired = time.Time{}
+			return
+		}
+	}
+	file, err := open(f.path)
+	if err != nil {
+		f.problem(err)
+		return
+	}
+	f.problem(nil)
+	if last == nil {
+		f.sink.Info("following audit log %s", f.path)
+	} else {
+		last.retired = time.Now()
+		// Files that were at the path only while nobody looked.
+		for _, name := range f.siblings() {
+			f.retire(name)
+		}
+	}
+	// The file may have been renamed and listed since it was opened.
+	if current, err := file.Stat(); err == nil && f.reads(current) {
+		file.Close()
+		return
+	}
+	f.tails = append(f.tails, newTail(file, f.maxLine))
+}
+
+// retire adds a file that was renamed before it was seen.
+func (f *File) retire(name string) {
+	file, err := open(name)
+	if err != nil {
+		return
+	}
+	info, err := file.Stat()
+	if _, ok := head(file); err != nil || !ok || f.reads(info) || !f.know(file) {
+		file.Close()
+		return
+	}
+	t := newTail(file, f.maxLine)
+	t.retired = time.Now()
+	f.tails = append(f.tails, t)
+}
+
+func (f *File) reads(info os.FileInfo) bool {
+	return slices.ContainsFunc(f.tails, func(t *tail) bool {
+		open, err := t.file.Stat()
+		return err == nil && os.SameFile(info, open)
+	})
+}
+
+// know remembers a file and reports that it is new.
+func (f *File) know(file *os.File) bool {
+	hash, ok := head(file)
+	if !ok || f.heads[hash] {
+		return false
+	}
+	f.heads[hash] = true
+	return true
+}
+
+// siblings returns the files that the log was rotated to, the oldest first:
+// audit-2026-11-22T12-00-00.000.log of lumberjack, audit.log.1 and
+// audit.log-20261122 of logrotate.
+func (f *File) siblings() []string {
+	folder, base := filepath.Split(f.path)
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return nil
+	}
+	stem := strings.TrimSuffix(base, filepath.Ext(base))
+	type sibling struct {
+		name string
+		time time.Time
+	}
+	var found []sibling
+	for _, entry := range entries {
+		name := entry.Name()
+		if !rotated(name, base) && !rotated(name, stem) || strings.HasSuffix(name, ".gz") {
+			continue
+		}
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
+			found = append(found, sibling{folder + name, info.ModTime()})
+		}
+	}
+	slices.SortFunc(found, func(a, b sibling) int {
+		return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.name, b.name))
+	})
+	names := make([]string, len(found))
+	for i, s := range found {
+		names[i] = s.name
+	}
+	return names
+}
+
+// rotated reports that name is base, "-" or ".", a digit and more.
+func rotated(name, base string) bool {
+	rest, ok := strings.CutPrefix(name, base)
+	return ok && len(rest) > 1 && (rest[0] == '-' || rest[0] == '.') && '0' <= rest[1] && rest[1] <= '9'
+}
+
+// read queues what all files hold, and lets go of those that are done with. It
+// returns false at the end of ctx or of the queue.
+func (f *File) read(ctx context.Context) bool {
+	for i := 0; i < len(f.tails); i++ {
+		t := f.tails[i]
+		err := f.drain(ctx, t.lines)
+		for err == errTruncated {
+			if err = f.rescue(ctx, t); err == nil {
+				t.rewind()
+				err = f.drain(ctx, t.lines)
+			}
+		}
+		if ctx.Err() != nil || err == input.ErrClosed {
+			return false
+		}
+		if err != nil {
+			f.problem(err)
+		}
+		if !t.retired.IsZero() && (time.Since(t.retired) > retirement || i+maxRetired < len(f.tails)) {
+			f.unfinished(t.lines)
+			f.know(t.file)
+			t.file.Close()
+			f.tails = slices.Delete(f.tails, i, i+1)
+			i--
+		}
+	}
+	return true
+}
+
+// rescue reads what t did not read of its file before that was truncated, from
+// the copy that was made of it.
+func (f *File) rescue(ctx context.Context, t *tail) error {
+	defer f.unfinished(t.lines)
+	siblings := f.siblings()
+	slices.Reverse(siblings)
+	for _, name := range siblings {
+		file, err := open(name)
+		if err != nil {
+			continue
+		}
+		if len(t.mark) == 0 || !t.continues(file) {
+			file.Close()
+			continue
+		}
+		defer file.Close()
+		f.know(file)
+		t.lines.SetSource(&tail{file: file, offset: t.offset, mark: slices.Clone(t.mark)})
+		return f.drain(ctx, t.lines)
+	}
+	return nil
+}
+
+// unfinished reports a line that will never end.
+func (f *File) unfinished(r *lines.Reader) {
+	if len(r.Rest()) > 0 {
+		f.malformed(errors.New("a line without an end"))
+	}
+}
+
+// drain queues the lines up to the end of what r reads.
+func (f *File) drain(ctx context.Context, r *lines.Reader) error {
+	for {
+		line, cut, err := r.Next()
+		if err == nil {
+			f.decode(line, cut)
+		}
+		if f.batch.Len() > 0 && (err != nil || f.batch.Size() >= chunkSize) {
+			if err := f.batch.Commit(ctx); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+func (f *File) decode(line []byte, cut bool) {
+	if len(bytes.TrimSpace(line)) == 0 {
+		f.malformed(errNoLine)
+		return
+	}
+	f.decoder.Decode(line, cut, f.add)
+}
+
+func (f *File) added(e *event.Event, err error) {
+	if err != nil {
+		f.malformed(err)
+		return
+	}
+	f.batch.Add(e)
+}
+
+func (f *File) malformed(err error) {
+	f.sink.Malformed(fmt.Errorf("audit log %s: %w", f.path, err))
+}
+
+// problem logs that the file cannot be read, once.
+func (f *File) problem(err error) {
+	if err == nil {
+		f.failed = ""
+		return
+	}
+	if err.Error() != f.failed {
+		f.failed = err.Error()
+		f.sink.Info("audit log %s cannot be read, trying again: %v", f.path, err)
+	}
+}

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package k8saudit
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/containerapi/containerapi/plugin/input"
+	"github.com/containerapi/containerapi/plugin/input/inputtest"
+)
+
+func audit(id string) string {
+	return `{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"` + id + `","stage":"ResponseComplete","verb":"list"}`
+}
+
+// eventually waits until done returns true.
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// start runs an input until the test ends or the returned function is called,
+// which fails if the input does not end within a second.
+func start(t testing.TB, in input.Input, sink input.Sink) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- in.Run(ctx, sink) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		case <-time.After(time.Second):
+			t.Error("Run goes on a second after its context ended")
+		}
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+// once fails unless the sink has each of the ids exactly once.
+func once(t testing.TB, sink *inputtest.Sink, ids []string) {
+	t.Helper()
+	got := map[string]int{}
+	for _, e := range sink.Events() {
+		got[e.AuditID]++
+	}
+	lost, twice := 0, 0
+	for _, id := range ids {
+		switch n := got[id]; {
+		case n == 0:
+			lost++
+		case n > 1:
+			twice++
+		}
+	}
+	if lost > 0 || twice > 0 || len(got) != len(ids) {
+		t.Errorf("of %d events, %d are lost and %d came twice; %d came in all", len(ids), lost, twice, sink.Len())
+	}
+}
+
+func openFiles(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// leaks fails at the test's end if it leaves goroutines or open files behind.
+func leaks(t testing.TB) {
+	files, routines := openFiles(t), runtime.NumGoroutine()
+	t.Cleanup(func() {
+		eventually(t, "all goroutines and files are released", func() bool {
+			return openFiles(t) <= files && runtime.NumGoroutine() <= routines
+		})
+	})
+}
+
+// logFile is an audit log as its writer sees it.
+type logFile struct {
+	t    testing.TB
+	path string
+	file *os.File
+	ids  []string
+}
+
+func newLogFile(t testing.TB) *logFile {
+	return &logFile{t: t, path: filepath.Join(t.TempDir(), "audit.log")}
+}
+
+func (l *logFile) open(flags int) {
+	l.t.Helper()
+	file, err := os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|flags, 0o600)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.file = file
+	l.t.Cleanup(func() { file.Close() })
+}
+
+func (l *logFile) write(text string) {
+	l.t.Helper()
+	if _, err := l.file.WriteString(text); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// event writes the line of a new event.
+func (l *logFile) event() {
+	l.t.Helper()
+	id := fmt.Sprintf("event-%d", len(l.ids))
+	l.ids = append(l.ids, id)
+	l.write(audit(id) + "\n")
+}
+
+// rename rotates the log as lumberjack does.
+func (l *logFile) rename(to string) {
+	l.t.Helper()
+	l.file.Close()
+	if err := os.Rename(l.path, filepath.Join(filepath.Dir(l.path), to)); err != nil {
+		l.t.Fatal(err)
+	}
+	l.open(os.O_TRUNC)
+}
+
+// copyTruncate rotates the log as logrotate does with copytruncate.
+func (l *logFile) copyTruncate(to string) {
+	l.t.Helper()
+	text, err := os.ReadFile(l.path)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(filepath.Dir(l.path), to), text, 0o600)
+	}
+	if err == nil {
+		err = os.Truncate(l.path, 0)
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *logFile) follow(o FileOptions) (*inputtest.Sink, func()) {
+	l.t.Helper()
+	f, err := FollowFile(l.path, o)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	sink := new(inputtest.Sink)
+	return sink, start(l.t, f, sink)
+}
+
+func (l *logFile) all(sink *inputtest.Sink) {
+	l.t.Helper()
+	eventually(l.t, "all events are there", func() bool { return sink.Len() >= len(l.ids) })
+	once(l.t, sink, l.ids)
+}
+
+func TestFollow(t *testing.T) {
+	leaks(t)
+	l := newLogFile(t)
+	l.open(os.O_APPEND)
+	l.write(audit("old") + "\n")
+	// What is not finished when we start is not over yet.
+	whole := audit("event-0")
+	l.ids = append(l.ids, "event-0")
+	l.write(whole[:20])
+	sink, stop := l.follow(FileOptions{})
+	l.write(whole[20:])
+	l.write("\n")
+	l.event()
+	l.all(sink)
+	half := audit("event-2")
+	l.ids = append(l.ids, "event-2")
+	l.write(half[:30])
+	eventually(t, "the half line is read", func() bool { return sink.Len() == 2 })
+	l.write(half[30:] + "\n")
+	l.all(sink)
+	stop()
+	l.file.Close()
+	if text := sink.MalformedText(); text != "" {
+		t.Error(text)
+	}
+}
+
+func TestFollowMissing(t *testing.T) {
+	l := newLogFile(t)
+	sink, _ := l.follow(FileOptions{})
+	eventually(t, "it says that it waits", func() bool { return strings.Contains(sink.InfoText(), l.path+" is not there yet") })
+	l.open(os.O_APPEND)
+	l.event()
+	l.all(sink)
+	l.rename("audit-1.log")
+	l.event()
+	l.all(sink)
+}
+
+func TestFollowErrors(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := FollowFile(dir, FileOptions{}); err == nil || !strings.Contains(err.Error(), dir+" is a folder") {
+		t.Errorf("folder: got error %v", err)
+	}
+	if _, err := FollowFile(os.DevNull, FileOptions{}); err == nil || !strings.Contains(err.Error(), os.DevNull) {
+		t.Errorf("device: got error %v", err)
+	}
+	if os.Getuid() != 0 {
+		path := filepath.Join(dir, "unreadable")
+		if err := os.WriteFile(path, nil, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := FollowFile(path, FileOptions{}); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("unreadable file: got error %v", err)
+		}
+	}
+}
+
+func TestFollowMalformed(t *testing.T) {
+	l := newLogFile(t)
+	l.open(os.O_APPEND)
+	sink, _ := l.follow(FileOptions{})
+	l.write("{\"auditID\":\"s3cret\n") // truncated
+	l.write("\"s3cret\"\n")            // no object
+	l.write("{\"s3cret\":1}\n")        // no event
+	l.write("\n")                      // empty
+	l.write("{\"auditID\":s3cret}\n")  // broken
+	l.write("\x00\x00\x00\x00")        // a hole
+	l.event()
+	l.all(sink)
+	if n, text := sink.MalformedCount(), sink.MalformedText(); n != 6 || strings.Contains(text, "s3cret") || strings.Count(text, l.path) != 6 {
+		t.Errorf("got %d malformed:\n%s", n, text)
+	}
+}
+
+func TestFollowLongLine(t *testing.T) {
+	l := newLogFile(t)
+	l.open(os.O_APPEND)
+	sink, _ := l.follow(FileOptions{MaxLine: 1 << 20})
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	l.write(strings.TrimSuffix(audit("event-0"), "}") + `,"responseObject":"`)
+	part := strings.Repeat("x", 1<<20)
+	for range 80 {
+		l.write(part)
+	}
+	l.write("\"}\n")
+	l.write(part + part + "\n") // no event
+	l.ids = append(l.ids, "event-0")
+	l.event()
+	l.all(sink)
+	if e := sink.Events(); !e[0].Shortened || e[1].Shortened {
+		t.Errorf("got %v", e)
+	}
+	if n := sink.MalformedCount(); n != 1 {
+		t.Errorf("got %d malformed, want 1: %s", n, sink.MalformedText())
+	}
+	runtime.ReadMemStats(&after)
+	if grown := after.TotalAlloc - before.TotalAlloc; grown > 16<<20 {
+		t.Errorf("allocated %d bytes for a line that is cut after 1 MiB", grown)
+	}
+}
+
+// The log is renamed every few hundred lines, faster than the reader looks.
+func TestRenameUnderLoad(t *testing.T) {
+	leaks(t)
+	for _, name := range []string{"audit-%06d.log", "audit.log.%d"} {
+		t.Run(name, func(t *testing.T) {
+			l := newLogFile(t)
+			l.open(os.O_APPEND)
+			sink, stop := l.follow(FileOptions{})
+			for i := range 20000 {
+				l.event()
+				if i%307 == 306 {
+					l.rename(fmt.Sprintf(name, i))
+				}
+			}
+			l.all(sink)
+			if text := sink.MalformedText(); text != "" {
+				t.Error(text)
+			}
+			stop()
+			l.file.Close()
+		})
+	}
+}
+
+// A reader that cannot queue anything reads what was rotated meanwhile.
+func TestRenameWhileFull(t *testing.T) {
+	l := newLogFile(t)
+	l.open(os.O_APPEND)
+	sink, _ := l.follow(FileOptions{})
+	sink.SetFull(true)
+	l.event()
+	eventually(t, "the reader waits", func() bool { return sink.Waiting() == 1 })
+	for i := range 5 {
+		for range 100 {
+			l.event()
+		}
+		l.rename(fmt.Sprintf("audit-2026-11-22T12-00-%02d.000.log", i))
+	}
+	l.event()
+	if n := sink.Len(); n != 0 {
+		t.Fatalf("%d events passed a full queue", n)
+	}
+	sink.SetFull(false)
+	l.all(sink)
+}
+
+// A writer that opens its log anew late, as after logrotate's postrotate.
+func TestLateWriter(t *testing.T) {
+	l := newLogFile(t)
+	l.open(os.O_APPEND)
+	sink, _ := l.follow(FileOptions{})
+	l.event()
+	l.all(sink)
+	if err := os.Rename(l.path, l.path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(l.path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(50 * time.Millisecond) // the new file may be seen or not
+	l.event()
+	l.file.Close()
+	l.open(os.O_APPEND)
+	l.event()
+	l.all(sink)
+}
+
+// A file of another inode that is larger from the beginning.
+func TestReplaced(t *testing.T) {
+	l := newLogFile(t)
+	l.open(os.O_APPEND)
+	sink, _ := l.follow(FileOptions{})
+	l.event()
+	l.all(sink)
+	other := &logFile{t: t, path: l.path + "~", ids: l.ids}
+	other.open(os.O_APPEND)
+	for range 100 {
+		other.event()
+	}
+	if err := os.Rename(other.path, l.path); err != nil {
+		t.Fatal(err)
+	}
+	other.event()
+	other.all(sink)
+}
+
+func TestCopyTruncateUnderLoad(t *testing.T) {
+	leaks(t)
+	for name, flags := range map[string]int{"append": os.O_APPEND, "holes": 0} {
+		t.Run(name, func(t *testing.T) {
+			l := newLogFile(t)
+			l.open(flags)
+			sink, stop := l.follow(FileOptions{})
+			for i := range 20000 {
+				l.event()
+				if i%1009 == 1008 {
+					// All that came before a truncation can be known only
+					// by who has read something of the file.
+					eventually(t, "the file is read at all", func() bool { return sink.Len() > i-1000 })
+					l.copyTruncate(fmt.Sprintf("audit.log.%d", i))
+				}
+			}
+			l.all(sink)
+			if text := sink.MalformedText(); name == "append" && text != "" {
+				t.Error(text)
+			}
+			stop()
+			l.file.Close()
+		})
+	}
+}
+
+// A file that is longer than before when it is looked at again.
+func TestTruncatedAndGrown(t *testing.T) {
+	l := newLogFile(t)
+	l.open(os.O_APPEND)
+	sink, _ := l.follow(FileOptions{})
+	l.event()
+	l.all(sink)
+	sink.SetFull(true)
+	l.event()
+	eventually(t, "the reader waits", func() bool { return sink.Waiting() == 1 })
+	if err := os.Truncate(l.path, 0); err != nil {
+		t.Fatal(err)
+	}
+	for range 1000 {
+		l.event()
+	}
+	sink.SetFull(false)
+	l.all(sink)
+}
+
+// A copy that somebody made of the log is not read as a rotated one.
+func TestCopyIsNotRead(t *testing.T) {
+	l := newLogFile(t)
+	l.open(os.O_APPEND)
+	sink, _ := l.follow(FileOptions{})
+	l.event()
+	l.all(sink)
+	text, err := os.ReadFile(l.path)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(filepath.Dir(l.path), "audit-1.log"), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.rename("audit-2.log")
+	l.event()
+	l.all(sink)
+}
+
+func TestStopWhileFull(t *testing.T) {
+	leaks(t)
+	l := newLogFile(t)
+	l.open(os.O_APPEND)
+	sink, stop := l.follow(FileOptions{})
+	sink.SetFull(true)
+	l.event()
+	eventually(t, "the reader waits", func() bool { return sink.Waiting() == 1 })
+	stop()
+	l.file.Close()
+	f, err := FollowFile(l.path, FileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close() // without Run
+}
