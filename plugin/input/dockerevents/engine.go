@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dockerevents
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// How long an engine may take to accept a connection and to begin its answer.
+// An engine that is starting accepts at once and answers when it is ready.
+const (
+	dialLimit   = 5 * time.Second
+	answerLimit = 10 * time.Second
+)
+
+// newestMinor is the newest version of the Engine API, 1.x, that is asked for.
+// Newer engines speak it too.
+const newestMinor = 52
+
+// userAgent tells the requests of this plugin from others.
+const userAgent = "falco-containerapi"
+
+// errNotEngine is the error of an answer that no Docker Engine gives.
+var errNotEngine = errors.New("what answers there is not a Docker Engine")
+
+// engine speaks to a Docker Engine: three kinds of GET, each on a connection
+// of its own.
+//
+// Moby's client does not serve here: it refuses API versions below 1.40, reads
+// an event of any length into memory and keeps whole inspect responses, with
+// the environment in them.
+type engine struct {
+	client *http.Client
+	base   url.URL
+	// version is the path prefix of the API version that the engine and this
+	// package agreed on, "/v1.41", or "" for an engine that does not say.
+	version string
+}
+
+func newEngine(p *endpoint) *engine {
+	dialer := &net.Dialer{
+		Timeout:         dialLimit,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
+	}
+	g := &engine{
+		client: &http.Client{
+			Transport: &http.Transport{
+				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					return dialer.DialContext(ctx, p.network, p.address)
+				},
+				TLSClientConfig:        p.tls,
+				TLSHandshakeTimeout:    dialLimit,
+				ResponseHeaderTimeout:  answerLimit,
+				MaxResponseHeaderBytes: 64 << 10,
+				DisableKeepAlives:      true,
+				DisableCompression:     true,
+			},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		base: url.URL{Scheme: "http", Host: "docker"},
+	}
+	if p.network == "tcp" {
+		g.base.Host = p.address
+	}
+	if p.tls != nil {
+		g.base.Scheme = "https"
+	}
+	return g
+}
+
+// get returns the body of the answer to a GET, and its header.
+func (g *engine) get(ctx context.Context, path, query string) (io.ReadCloser, http.Header, error) {
+	u := g.base
+	u.Path, u.RawQuery = path, query
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	request.Header.Set("User-Agent", userAgent)
+	request.Header.Set("Accept", "application/jsonl, application/json")
+	response, err := g.client.Do(request)
+	if err != nil {
+		return nil, nil, err
+	}
+	if response.StatusCode == http.StatusOK {
+		return response.Body, response.Header, nil
+	}
+	defer response.Body.Close()
+	limit := time.AfterFunc(answerLimit, func() { _ = response.Body.Close() })
+	defer limit.Stop()
+	return nil, nil, refused(response)
+}
+
+// refused returns the error of an answer that is not 200, with the engine's
+// own message.
+func refused(response *http.Response) error {
+	var body struct{ Message string }
+	if isJSON(response.Header) {
+		_ = json.NewDecoder(io.LimitReader(response.Body, 4096)).Decode(&body)
+	}
+	return &statusError{status: response.StatusCode, message: readable(body.Message)}
+}
+
+// statusError is an answer other than 200.
+type statusError struct {
+	status  int
+	message string
+}
+
+func (e *statusError) Error() string {
+	if e.message == "" {
+		return fmt.Sprintf("it answers with status %d", e.status)
+	}
+	return fmt.Sprintf("it answers with status %d: %s", e.status, e.message)
+}
+
+// isJSON reports whether an answer is of a type in which engines send events:
+// application/json, and application/jsonl from API 1.52 on.
+func isJSON(h http.Header) bool {
+	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	return media == "application/json" || media == "application/jsonl" || media == "application/x-ndjson"
+}
+
+// negotiate finds out which API version to speak.
+func (g *engine) negotiate(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, dialLimit+answerLimit)
+	defer cancel()
+	body, header, err := g.get(ctx, "/_ping", "")
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	text, err := io.ReadAll(io.LimitReader(body, 16))
+	if err != nil {
+		return err
+	}
+	if strings.TrimSpace(string(text)) != "OK" {
+		return errNotEngine
+	}
+	g.version, err = versionPath(header.Get("Api-Version"))
+	return err
+}
+
+// versionPath returns the path prefix for the newest version that an engine
+// whose newest is this one has in common with this package. Engines too old to
+// name a version are asked without one.
+func versionPath(newest string) (string, error) {
+	if newest == "" {
+		return "", nil
+	}
+	text, ok := strings.CutPrefix(newest, "1.")
+	minor, err := strconv.ParseUint(text, 10, 16)
+	if !ok || err != nil {
+		return "", errNotEngine
+	}
+	return "/v1." + strconv.FormatUint(min(minor, newestMinor), 10), nil
+}
+
+// events returns the stream of events since a time, in nanoseconds since the
+// Unix epoch: those that the engine remembers, at most its last 256, and then
+// those that happen.
+func (g *engine) events(ctx context.Context, since int64) (io.ReadCloser, error) {
+	if err := g.negotiate(ctx); err != nil {
+		return nil, err
+	}
+	query := url.Values{"since": {fmt.Sprintf("%d.%09d", since/1e9, since%1e9)}}
+	body, header, err := g.get(ctx, g.version+"/events", query.Encode())
+	if err != nil {
+		return nil, err
+	}
+	if !isJSON(header) {
+		_ = body.Close()
+		return nil, errNotEngine
+	}
+	return body, nil
+}
+
+// healthCheck returns the command that the engine runs to check a container's
+// health as an exec's event shows it, or "" if the container has no such
+// check.
+func (g *engine) healthCheck(ctx context.Context, container string) (string, error) {
+	body, _, err := g.get(ctx, g.version+"/containers/"+url.PathEscape(container)+"/json", "")
+	if err != nil {
+		return "", err
+	}
+	defer body.Close()
+	var c struct {
+		Config struct {
+			Shell       []string
+			Healthcheck struct{ Test []string }
+		}
+	}
+	if err := json.NewDecoder(io.LimitReader(body, maxInspect)).Decode(&c); err != nil {
+		return "", errors.New("the inspect response cannot be read")
+	}
+	return healthCommand(c.Config.Healthcheck.Test, c.Config.Shell), nil
+}
