@@ -220,7 +220,7 @@ const hexDigits = "0123456789abcdef"
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0
-	for i := 0; i < len(s); {
+	for i := plain(s); i < len(s); {
 		c := s[i]
 		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
 			i++
@@ -244,7 +244,27 @@ func appendString(b []byte, s string) []byte {
 		}
 		i++
 		start = i
+		i += plain(s[i:])
 	}
 	b = append(b, s[start:]...)
 	return append(b, '"')
+}
+
+// plain returns how many bytes at the beginning of s, looked at eight at a
+// time, stand in JSON as they are. Most strings are plain from end to end, and
+// they are most of an event.
+func plain(s string) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	n := 0
+	for ; len(s)-n >= 8; n += 8 {
+		b := s[n : n+8]
+		x := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 | uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		// The top bit of a byte is set if the byte is not ASCII, or below a
+		// space, or zero once what it is looked for is taken from it.
+		quote, backslash := x^'"'*ones, x^'\\'*ones
+		if (x|(x-' '*ones)|(quote-ones)|(backslash-ones))&tops != 0 {
+			break
+		}
+	}
+	return n
 }

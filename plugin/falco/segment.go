@@ -24,26 +24,37 @@ const pluginEvent = 322
 // length of its record.
 const recordHead = 8
 
-// AppendRecord appends an event to b as it stands in a [Segment]: the payload
-// as Falco reads it, then its facts. Time is in nanoseconds since the Unix
-// epoch, 0 for now. The length of b must be a multiple of 8, and stays one.
+// AppendRecord appends an event to b as it stands in a [Segment]: a payload as
+// Falco reads it, then its facts. Time is in nanoseconds since the Unix epoch.
+// The length of b must be a multiple of 8, and stays one.
 func AppendRecord(b []byte, time int64, payload []byte, facts *Block) []byte {
 	start := len(b)
-	ts := uint64(time)
-	if time <= 0 {
-		ts = math.MaxUint64
-	}
+	return EndRecord(append(BeginRecord(b, time), payload...), start, facts)
+}
+
+// BeginRecord is the first part of AppendRecord, after which the payload is
+// appended in place.
+func BeginRecord(b []byte, time int64) []byte {
 	ne := binary.NativeEndian
-	b = ne.AppendUint64(b, 0) // length of the record, set below
-	b = ne.AppendUint64(b, ts)
+	b = ne.AppendUint64(b, 0) // length of the record, set by EndRecord
+	b = ne.AppendUint64(b, uint64(time))
 	b = ne.AppendUint64(b, math.MaxUint64) // no thread
-	b = ne.AppendUint32(b, uint32(sdk.PluginEventPayloadOffset+len(payload)))
+	b = ne.AppendUint32(b, 0)              // length of the event, set by EndRecord
 	b = ne.AppendUint16(b, pluginEvent)
-	b = ne.AppendUint32(b, 2) // parameters
-	b = ne.AppendUint32(b, 4) // length of the plugin's id
-	b = ne.AppendUint32(b, uint32(len(payload)))
-	b = ne.AppendUint32(b, 0) // the plugin's id, set by the framework
-	b = append(b, payload...)
+	b = ne.AppendUint32(b, 2)    // parameters
+	b = ne.AppendUint32(b, 4)    // length of the plugin's id
+	b = ne.AppendUint32(b, 0)    // length of the payload, set by EndRecord
+	return ne.AppendUint32(b, 0) // the plugin's id, set by the framework
+}
+
+// EndRecord is the last part of AppendRecord, for the record that begins at
+// start.
+func EndRecord(b []byte, start int, facts *Block) []byte {
+	ne := binary.NativeEndian
+	length := len(b) - start - recordHead
+	event := b[start+recordHead:]
+	ne.PutUint32(event[16:], uint32(length))
+	ne.PutUint32(event[30:], uint32(length-sdk.PluginEventPayloadOffset))
 	b = pad(b)
 	b = append(b, facts.b...)
 	b = pad(b)

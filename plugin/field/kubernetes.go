@@ -27,8 +27,11 @@ func serviceAccount(user string) (namespace, name string) {
 // clientName returns the product that a User-Agent names first, which is what
 // the client claims to be and no more.
 func clientName(userAgent string) string {
-	if i := strings.IndexAny(userAgent, "/ "); i >= 0 {
-		userAgent = userAgent[:i]
+	for i := range len(userAgent) {
+		if c := userAgent[i]; c == '/' || c == ' ' {
+			userAgent = userAgent[:i]
+			break
+		}
 	}
 	if userAgent == "Helm" {
 		return "helm"
@@ -93,7 +96,7 @@ func object(k *event.Kube) (namespace, separator, name string) {
 // "" for another client. kubectl writes its subcommand into fieldManager when
 // it changes something; the rest is told by what is asked for.
 func kubectlVerb(k *event.Kube) string {
-	if clientName(k.UserAgent) != "kubectl" {
+	if !isKubectl(k) {
 		return ""
 	}
 	switch k.Subresource {
@@ -150,8 +153,12 @@ func kubectlVerb(k *event.Kube) string {
 	return k.Verb
 }
 
+func isKubectl(k *event.Kube) bool {
+	return strings.HasPrefix(k.UserAgent, "kubectl") && clientName(k.UserAgent) == "kubectl"
+}
+
 func kubectlResource(k *event.Kube) string {
-	if clientName(k.UserAgent) != "kubectl" {
+	if !isKubectl(k) {
 		return ""
 	}
 	return k.Resource
@@ -162,6 +169,9 @@ func kubectlResource(k *event.Kube) string {
 // or a broken escape left out. See net/url.ParseQuery.
 func query(uri, name string) string {
 	_, rest, _ := strings.Cut(uri, "?")
+	if !strings.Contains(rest, name) && strings.IndexByte(rest, '%') < 0 {
+		return ""
+	}
 	for rest != "" {
 		var pair string
 		pair, rest, _ = strings.Cut(rest, "&")
@@ -179,7 +189,7 @@ func query(uri, name string) string {
 // unescape decodes s in place and reports whether that could be done. Most
 // strings need no decoding, and then nothing is allocated.
 func unescape(s *string) bool {
-	if !strings.ContainsAny(*s, "%+") {
+	if strings.IndexByte(*s, '%') < 0 && strings.IndexByte(*s, '+') < 0 {
 		return true
 	}
 	decoded, err := url.QueryUnescape(*s)

@@ -80,7 +80,6 @@ type batch struct {
 	records []byte
 	n       int
 	marks   []history.Mark
-	json    []byte
 	facts   falco.Block
 }
 
@@ -91,14 +90,17 @@ func (b *batch) Add(e *event.Event) {
 	}
 	field.Understand(e)
 	b.marks = append(b.marks, b.sink.history.Tell(e))
-	b.json = e.AppendJSON(b.json[:0])
-	if len(b.json) > b.sink.maxEvent {
+	start := len(b.records)
+	b.records = falco.BeginRecord(b.records, e.Time)
+	payload := len(b.records)
+	b.records = e.AppendJSON(b.records)
+	if len(b.records)-payload > b.sink.maxEvent {
 		e.Shorten()
-		b.json = e.AppendJSON(b.json[:0])
+		b.records = e.AppendJSON(b.records[:payload])
 	}
 	b.facts.Reset()
 	field.Fill(e, &b.facts)
-	b.records = falco.AppendRecord(b.records, e.Time, b.json, &b.facts)
+	b.records = falco.EndRecord(b.records, start, &b.facts)
 	b.n++
 }
 
