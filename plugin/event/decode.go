@@ -134,17 +134,58 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 		d.audit(e, audit)
 		return nil
 	}
-	event := o.Get("event").GetObject()
-	if event == nil {
+	if event := o.Get("event").GetObject(); event != nil {
+		d.docker(e, event)
+	} else if request := o.Get("request").GetObject(); request != nil {
+		dockerRequest(e, request)
+	} else {
 		return ErrUnrecognized
 	}
-	d.docker(e, event)
-	e.Docker.Daemon = text(o.Get("daemon"))
-	e.Docker.HealthCheck = o.Get("healthCheck").GetBool()
+	k := &e.Docker
+	k.Daemon = text(o.Get("daemon"))
+	k.Insecure = o.Get("insecure").GetBool()
+	k.HealthCheck = o.Get("healthCheck").GetBool()
 	if c := o.Get("container"); c != nil {
-		e.Docker.Container = Container{ID: text(c.Get("id")), Name: text(c.Get("name")), Image: text(c.Get("image"))}
+		k.Container = container(c)
+	}
+	if c := o.Get("client"); c != nil {
+		k.Client = Client{
+			PID:        c.GetUint64("pid"),
+			PPID:       c.GetUint64("ppid"),
+			Name:       text(c.Get("name")),
+			ParentName: text(c.Get("parentName")),
+			Exe:        text(c.Get("exe")),
+			Cmdline:    text(c.Get("cmdline")),
+			UID:        c.GetInt64("uid"),
+			LoginUID:   c.GetInt64("loginuid"),
+			Container:  container(c.Get("container")),
+			Addr:       text(c.Get("addr")),
+		}
 	}
 	return nil
+}
+
+func container(v *fastjson.Value) Container {
+	return Container{ID: text(v.Get("id")), Name: text(v.Get("name")), Image: text(v.Get("image"))}
+}
+
+// dockerRequest reads the request of an event that AppendJSON wrote.
+func dockerRequest(e *Event, o *fastjson.Object) {
+	e.Input = DockerAPI
+	e.Time = o.Get("timeNano").GetInt64()
+	e.Docker.Command = text(o.Get("command"))
+	r := &e.Docker.Request
+	r.Method = text(o.Get("method"))
+	r.Path = text(o.Get("path"))
+	r.Query = text(o.Get("query"))
+	r.Version = text(o.Get("version"))
+	r.UserAgent = text(o.Get("userAgent"))
+	r.Status = o.Get("status").GetUint64()
+	r.Unreadable = text(o.Get("unreadable"))
+	r.ArchivePath = text(o.Get("archivePath"))
+	r.CreateImage = text(o.Get("image"))
+	r.CreatePrivileged = o.Get("privileged").GetBool()
+	r.CreateMounts = texts(r.CreateMounts, o.Get("mounts"))
 }
 
 // audit reads an audit.k8s.io/v1 Event.

@@ -37,7 +37,8 @@ type Outcome string
 
 // The outcomes of an act.
 const (
-	// Pending is the outcome of a request that is not answered yet.
+	// Pending is the outcome of a request of which another event will tell how
+	// it was answered.
 	Pending Outcome = ""
 	// Allowed is an act that was carried out.
 	Allowed Outcome = "allowed"
@@ -45,6 +46,9 @@ const (
 	Denied Outcome = "denied"
 	// Failed is an act that went wrong for any other reason.
 	Failed Outcome = "failed"
+	// Unanswered is a request that was sent and is not answered in time, so
+	// that nothing is known of its success.
+	Unanswered Outcome = "unanswered"
 )
 
 // Event is one event with its meaning.
@@ -144,11 +148,18 @@ type Kube struct {
 	TokenPod, TokenPodUID, TokenNode string
 }
 
-// Docker is what happened in a Docker Engine.
+// Docker is what happened in a Docker Engine, or what a client asked of it.
 type Docker struct {
 	// Daemon is the endpoint of the engine, such as
 	// "unix:///var/run/docker.sock".
 	Daemon string
+	// Insecure reports that the client came over TCP without TLS.
+	Insecure bool
+	// Client is the process behind a request, or behind the request that
+	// caused an event.
+	Client Client
+	// Request is what the client asked; it is empty for an event.
+	Request Request
 	// Type and Action are those of a Docker event, the command of an exec cut
 	// from the action: "container" and "exec_create".
 	Type, Action string
@@ -164,6 +175,51 @@ type Docker struct {
 	Container        Container
 }
 
+// Request is a request to the API of a Docker Engine.
+type Request struct {
+	Method string
+	// Path is the path without the API's version, Query the parameters of the
+	// query that name things.
+	Path, Query string
+	// Version is the version of the API that the client asked for, "1.41", or
+	// "" for the engine's own.
+	Version   string
+	UserAgent string
+	// Status is the HTTP status of the answer, 0 if it has not come yet.
+	Status uint64
+	// Unreadable is why the request could not be read, or "".
+	Unreadable string
+	// ArchivePath is the path inside the container that files are copied from
+	// or to.
+	ArchivePath string
+	// CreateImage, CreatePrivileged and CreateMounts are what a container is
+	// to be created with; a mount is "source:target".
+	CreateImage      string
+	CreatePrivileged bool
+	CreateMounts     []string
+}
+
+// Client is a process that spoke to a Docker Engine, as it was when it
+// connected.
+type Client struct {
+	// PID and PPID are the ids of the process and of its parent, 0 if they
+	// are not known.
+	PID, PPID uint64
+	// Name and ParentName are the short names that the kernel keeps.
+	Name, ParentName string
+	// Exe is the path of the executable, in the client's own mount
+	// namespace. Cmdline is its command line, masked.
+	Exe, Cmdline string
+	// UID is the user id in the host's user namespace, LoginUID the one that
+	// the user logged in with, -1 if there is none. Both mean nothing without
+	// PID.
+	UID, LoginUID int64
+	// Container is the container that the process is in, empty for the host.
+	Container Container
+	// Addr is the remote address of a client on TCP.
+	Addr string
+}
+
 // Container names a container.
 type Container struct {
 	ID, Name, Image string
@@ -172,7 +228,9 @@ type Container struct {
 // Reset empties the event and keeps the memory of its lists.
 func (e *Event) Reset() {
 	user, impersonated, ips := e.Kube.User.Groups[:0], e.Kube.Impersonated.Groups[:0], e.Kube.SourceIPs[:0]
+	mounts := e.Docker.Request.CreateMounts[:0]
 	*e = Event{}
+	e.Docker.Request.CreateMounts = mounts
 	e.Kube.User.Groups, e.Kube.Impersonated.Groups, e.Kube.SourceIPs = user, impersonated, ips
 }
 
@@ -195,12 +253,16 @@ func (e *Event) Shorten() {
 		&k.TokenPod, &k.TokenPodUID, &k.TokenNode,
 		&d.Daemon, &d.Type, &d.Action, &d.Command, &d.ActorID, &d.ActorName, &d.ExecID, &d.ExitCode,
 		&d.Container.ID, &d.Container.Name, &d.Container.Image,
+		&d.Request.Method, &d.Request.Path, &d.Request.Query, &d.Request.Version, &d.Request.UserAgent, &d.Request.Unreadable,
+		&d.Request.ArchivePath, &d.Request.CreateImage,
+		&d.Client.Name, &d.Client.ParentName, &d.Client.Exe, &d.Client.Cmdline, &d.Client.Addr,
+		&d.Client.Container.ID, &d.Client.Container.Name, &d.Client.Container.Image,
 	} {
 		*s = (*s)[:min(len(*s), shortText)]
 	}
 	// The last source is the peer, which clients cannot choose.
 	k.SourceIPs = k.SourceIPs[max(0, len(k.SourceIPs)-shortList):]
-	for _, list := range []*[]string{&k.User.Groups, &k.Impersonated.Groups, &k.SourceIPs} {
+	for _, list := range []*[]string{&k.User.Groups, &k.Impersonated.Groups, &k.SourceIPs, &d.Request.CreateMounts} {
 		*list = (*list)[:min(len(*list), shortList)]
 		for i, s := range *list {
 			(*list)[i] = s[:min(len(s), shortText)]

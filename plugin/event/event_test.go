@@ -17,6 +17,9 @@ const exec = `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestRes
 // secret is an event as an API server with a careless audit policy writes it.
 const secret = `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"1","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/shop/secrets/db","verb":"get","user":{"username":"bob"},"objectRef":{"resource":"secrets","namespace":"shop","name":"db","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":422,"status":"Failure","reason":"Invalid","message":"metadata.labels: Invalid value: \"CANARY\"","details":{"causes":[{"message":"CANARY"}]}},"requestObject":{"data":{"password":"CANARY"}},"responseObject":{"kind":"Secret","data":{"password":"CANARY"},"metadata":{"annotations":{"a":"CANARY"}}},"requestReceivedTimestamp":"2026-11-22T11:17:24.811010Z","stageTimestamp":"2026-11-22T11:17:24.814496Z"}`
 
+// dockerRequestEvent is an event of this plugin's own with all that a request has.
+const dockerRequestEvent = `{"input":"docker_api","request":{"method":"POST","path":"/containers/victim/exec","query":"x=y","version":"1.41","userAgent":"Docker-Client/20.10","status":201,"unreadable":"http2","command":"cat /etc/shadow","archivePath":"/etc","image":"busybox","privileged":true,"mounts":["/:/host"],"timeNano":1700000001234567890},"client":{"pid":42,"ppid":1,"name":"docker","parentName":"sh","exe":"/usr/bin/docker","cmdline":"docker exec victim cat /etc/shadow","uid":1000,"loginuid":-1,"container":{"id":"ff","name":"attacker","image":"evil"},"addr":"10.0.0.1"},"container":{"id":"0123","name":"victim","image":"busybox"},"daemon":"unix:///run/docker.sock","insecure":true}`
+
 // dockerExec is a real event of Docker 20.10, with a label added.
 const dockerExec = `{"status":"exec_start: sh -c env TOKEN=CANARY","id":"0123abcd","from":"busybox","Type":"container","Action":"exec_start: sh -c env TOKEN=CANARY","Actor":{"ID":"0123abcd","Attributes":{"execID":"77aa","image":"busybox","name":"victim","com.example.secret":"CANARY"}},"scope":"local","time":1700000001,"timeNano":1700000001234567890}`
 
@@ -82,6 +85,14 @@ func TestRoundTrip(t *testing.T) {
 		if !reflect.DeepEqual(e, again) {
 			t.Errorf("wrote %+v\nread %+v\nas %s", e, again, written)
 		}
+	}
+}
+
+// An event of this plugin that is read and written again stays as it is.
+func TestReadOwn(t *testing.T) {
+	e := decode(t, dockerRequestEvent)
+	if written := string(e.AppendJSON(nil)); written != dockerRequestEvent {
+		t.Errorf("read  %s\nwrote %s", dockerRequestEvent, written)
 	}
 }
 
@@ -175,6 +186,8 @@ func TestMask(t *testing.T) {
 		"env DB_PASSWORD=hunter2 run":                              "env DB_PASSWORD=*** run",
 		"env DB_PASSWORD='hunter two' run":                         "env DB_PASSWORD=*** run",
 		"sh -c export CANARY=hunter2; ./run":                       "sh -c export CANARY=***; ./run",
+		"docker run -e db=hunter2 --env=x=hunter2 busybox":         "docker run -e db=*** --env=x=*** busybox",
+		"docker build --build-arg key=hunter2 .":                   "docker build --build-arg key=*** .",
 		"psql --password=hunter2":                                  "psql --password=***",
 		"vault login --token hunter2":                              "vault login --token ***",
 		"mysql -u root -phunter2 db":                               "mysql -u root -p*** db",
@@ -197,6 +210,7 @@ func FuzzDecode(f *testing.F) {
 	for _, text := range []string{exec, secret, dockerExec, `{"kind":"EventList","items":[` + exec + `]}`, `{"input":"k8s_audit","audit":{"auditID":"1"}}`} {
 		f.Add(text)
 	}
+	f.Add(dockerRequestEvent)
 	f.Fuzz(func(t *testing.T, text string) {
 		new(Decoder).Decode([]byte(text), func(e *Event, err error) {
 			if err != nil {

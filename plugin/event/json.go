@@ -28,8 +28,12 @@ func (e *Event) AppendJSON(b []byte) []byte {
 	case K8sAudit:
 		w.key("audit")
 		w.kube(&e.Kube)
+	case DockerAPI:
+		w.dockerRequest(e)
+		w.docker(&e.Docker)
 	case DockerEvent:
 		w.dockerEvent(e)
+		w.docker(&e.Docker)
 	}
 	w.close('}')
 	return w.b
@@ -137,16 +141,61 @@ func (w *writer) dockerEvent(e *Event) {
 		w.uint("timeNano", uint64(e.Time))
 	}
 	w.close('}')
-	if d.Container.ID != "" || d.Container.Name != "" {
-		w.key("container")
+}
+
+func (w *writer) dockerRequest(e *Event) {
+	d, r := &e.Docker, &e.Docker.Request
+	w.key("request")
+	w.open('{')
+	w.string("method", r.Method)
+	w.string("path", r.Path)
+	w.string("query", r.Query)
+	w.string("version", r.Version)
+	w.string("userAgent", r.UserAgent)
+	w.uint("status", r.Status)
+	w.string("unreadable", r.Unreadable)
+	w.string("command", d.Command)
+	w.string("archivePath", r.ArchivePath)
+	w.string("image", r.CreateImage)
+	w.bool("privileged", r.CreatePrivileged)
+	w.strings("mounts", r.CreateMounts)
+	w.uint("timeNano", uint64(max(0, e.Time)))
+	w.close('}')
+}
+
+// docker writes what requests and events have in common.
+func (w *writer) docker(d *Docker) {
+	if c := &d.Client; c.PID != 0 || c.Addr != "" {
+		w.key("client")
 		w.open('{')
-		w.string("id", d.Container.ID)
-		w.string("name", d.Container.Name)
-		w.string("image", d.Container.Image)
+		w.uint("pid", c.PID)
+		w.uint("ppid", c.PPID)
+		w.string("name", c.Name)
+		w.string("parentName", c.ParentName)
+		w.string("exe", c.Exe)
+		w.string("cmdline", c.Cmdline)
+		w.int("uid", c.UID)
+		w.int("loginuid", c.LoginUID)
+		w.container("container", &c.Container)
+		w.string("addr", c.Addr)
 		w.close('}')
 	}
+	w.container("container", &d.Container)
 	w.string("daemon", d.Daemon)
+	w.bool("insecure", d.Insecure)
 	w.bool("healthCheck", d.HealthCheck)
+}
+
+func (w *writer) container(key string, c *Container) {
+	if *c == (Container{}) {
+		return
+	}
+	w.key(key)
+	w.open('{')
+	w.string("id", c.ID)
+	w.string("name", c.Name)
+	w.string("image", c.Image)
+	w.close('}')
 }
 
 // writer builds a JSON text. Members with a zero value are left out, which is
@@ -187,6 +236,14 @@ func (w *writer) uint(name string, value uint64) {
 	}
 	w.key(name)
 	w.b = strconv.AppendUint(w.b, value, 10)
+}
+
+func (w *writer) int(name string, value int64) {
+	if value == 0 {
+		return
+	}
+	w.key(name)
+	w.b = strconv.AppendInt(w.b, value, 10)
 }
 
 func (w *writer) bool(name string, value bool) {

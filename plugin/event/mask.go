@@ -20,6 +20,8 @@ var secrets = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)([\w.-]*(?:pass|pwd|secret|token|api_?key|access_?key|private_?key|credential|auth)[\w.-]*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s"'&|;]+)`),
 	// --password …, --token …
 	regexp.MustCompile(`(?i)((?:^|\s)--?[\w-]*(?:pass|pwd|secret|token|api-?key|access-?key|private-?key|credential)[\w-]*\s+)("[^"]*"|'[^']*'|[^\s"'|;-][^\s"'|;]*)`),
+	// docker run -e name=…, docker build --build-arg name=…
+	regexp.MustCompile(`((?:^|\s)(?:-e|--env|--build-arg)[\s=]\s*["']?[\w.-]+=)("[^"]*"|'[^']*'|[^\s"'|;]+)`),
 	// NAME=… of the environment; a path stays, a reader of files needs it
 	regexp.MustCompile(`(\b[A-Z_][A-Z0-9_]*=)("[^"/]*"|'[^'/]*'|[^\s"'|;/$][^\s"'|;]*)`),
 	// curl -u user:password

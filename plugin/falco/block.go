@@ -4,45 +4,70 @@ package falco
 
 import (
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"strings"
 )
 
 // MaxFields is how many fields a plugin may have.
-const MaxFields = 128
+const MaxFields = 96
 
 // maxList is how many values of a list are kept: more than any rule reads,
 // and few enough that some lists fit into one extraction.
 const maxList = 128
 
-// headLen is the length of a block's bitmap of present fields and its values.
-const headLen = MaxFields/8 + MaxFields*8
+// Set is a set of fields, by their ids.
+type Set [2]uint64
+
+// All is the set of all fields.
+var All = Set{math.MaxUint64, math.MaxUint64}
+
+// Has reports whether a field is in the set.
+func (s *Set) Has(id int) bool { return s[id/64]>>(id%64)&1 != 0 }
+
+// The offsets in a block of its sets of present and of known fields and of the
+// values, and the length of all that.
+const (
+	presentAt = 0
+	knownAt   = 16
+	valuesAt  = 32
+	headLen   = valuesAt + MaxFields*8
+)
 
 // Block holds the facts of one event: the values of its fields, ready to be
 // handed to Falco. Its zero value is not ready; Reset makes it so.
 //
-// In memory it is a bitmap of the fields that have a value, then 8 bytes for
-// each field, then what those point to. The 8 bytes hold a number or boolean
-// itself, the offset of a string that ends with NUL, the offset (low half) and
-// length (high half) of an address, or the offset and length of a list of
-// offsets of strings. Integers have the machine's byte order.
+// In memory it is a bitmap of the fields that have a value, one of the fields
+// of which that is known, then 8 bytes for each field, then what those point
+// to. The 8 bytes hold a number or boolean itself, the offset of a string that
+// ends with NUL, the offset (low half) and length (high half) of an address, or
+// the offset and length of a list of offsets of strings. Integers have the
+// machine's byte order.
 type Block struct {
-	b []byte
+	b     []byte
+	known Set
 }
 
-// Reset empties the block.
-func (b *Block) Reset() {
+// Reset empties the block. Only the values of these fields will be given to
+// it; the others can be found out later from the event.
+func (b *Block) Reset(known Set) {
 	if cap(b.b) < headLen {
 		b.b = make([]byte, headLen, 4*headLen)
 	}
 	b.b = b.b[:headLen]
 	// Values of fields that are not present are never read.
-	clear(b.b[:MaxFields/8])
+	clear(b.b[presentAt:knownAt])
+	b.known = known
+	binary.NativeEndian.PutUint64(b.b[knownAt:], known[0])
+	binary.NativeEndian.PutUint64(b.b[knownAt+8:], known[1])
 }
+
+// Wants reports whether the block is to be given the value of a field.
+func (b *Block) Wants(id int) bool { return b.known.Has(id) }
 
 func (b *Block) set(id int, value uint64) {
 	b.b[id/8] |= 1 << (id % 8)
-	binary.NativeEndian.PutUint64(b.b[MaxFields/8+id*8:], value)
+	binary.NativeEndian.PutUint64(b.b[valuesAt+id*8:], value)
 }
 
 // SetUint64 gives a number to a field.

@@ -28,8 +28,11 @@ struct view {
 // The head of an event's facts; see block.go for their layout.
 typedef struct {
 	uint64_t present[2];
+	uint64_t known[2];
 	uint64_t value[];
 } facts;
+
+uint64_t asked_fields[2];
 
 static view *views[MAX_HANDLE + 1];
 
@@ -57,14 +60,16 @@ void view_live(view *v, const char *from, const char *to)
 	v->live_end = to;
 }
 
-// facts_of returns the facts of an event: those that stand behind it if this
-// plugin made it, and otherwise what Go reads from its payload, once.
-static const facts *facts_of(view *v, uintptr_t state, const ss_plugin_event_input *in)
+static int has(const uint64_t *set, uint32_t id)
+{
+	return id < 128 && set[id / 64] >> (id % 64) & 1;
+}
+
+// read_facts returns the facts that Go reads from an event's payload, all of
+// them, once for an event.
+static const facts *read_facts(view *v, uintptr_t state, const ss_plugin_event_input *in)
 {
 	const char *evt = (const char *)in->evt;
-	if (evt >= v->live && evt < v->live_end)
-		return (const facts *)(evt + ((in->evt->len + 7) & ~7u));
-
 	if (v->foreign != in->evt || v->foreign_num != in->evtnum || v->foreign_facts == NULL) {
 		// | header | length of id | length of payload | id | payload |
 		uint32_t len;
@@ -76,9 +81,26 @@ static const facts *facts_of(view *v, uintptr_t state, const ss_plugin_event_inp
 	return (const facts *)v->foreign_facts;
 }
 
+// facts_of returns the facts of an event in which it is known whether a field
+// has a value: those that stand behind the event if this plugin made it, or
+// else those read from it. Fields that are asked for once will be again, and
+// from then on stand behind new events.
+static const facts *facts_of(view *v, uintptr_t state, const ss_plugin_event_input *in, uint32_t id)
+{
+	const char *evt = (const char *)in->evt;
+	if (evt < v->live || evt >= v->live_end)
+		return read_facts(v, state, in);
+	const facts *f = (const facts *)(evt + ((in->evt->len + 7) & ~7u));
+	if (has(f->known, id))
+		return f;
+	if (id < 128)
+		__atomic_fetch_or(&asked_fields[id / 64], 1ull << (id % 64), __ATOMIC_RELAXED);
+	return read_facts(v, state, in);
+}
+
 // plugin_extract_fields implements the API's function of this name. It calls
-// Go at most once for an event, and not at all for an event that this plugin
-// made: a call into Go costs more than all that is done here.
+// Go at most once for an event, and as a rule not at all for an event that this
+// plugin made: a call into Go costs more than all that is done here.
 int32_t plugin_extract_fields(void *state, const ss_plugin_event_input *in, const ss_plugin_field_extract_input *request)
 {
 	uintptr_t handle = (uintptr_t)state;
@@ -88,16 +110,16 @@ int32_t plugin_extract_fields(void *state, const ss_plugin_event_input *in, cons
 	if (v == NULL)
 		v = views[handle] = containerapiView(handle);
 
-	const facts *f = facts_of(v, handle, in);
-	const char *base = (const char *)f;
 	uint32_t strings = 0, buffers = 0;
 
 	for (uint32_t i = 0; i < request->num_fields; i++) {
 		ss_plugin_extract_field *field = &request->fields[i];
 		uint32_t id = field->field_id;
 		field->res_len = 0;
-		if (f == NULL || id >= 128 || !(f->present[id / 64] >> (id % 64) & 1))
+		const facts *f = facts_of(v, handle, in, id);
+		if (f == NULL || !has(f->present, id))
 			continue;
+		const char *base = (const char *)f;
 
 		const uint64_t *value = &f->value[id];
 		uint32_t offset = (uint32_t)*value, n = (uint32_t)(*value >> 32);

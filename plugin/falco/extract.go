@@ -7,9 +7,10 @@
 // package.
 //
 // What an event means is worked out when the event is made, and stands behind
-// it in memory as a [Block] of facts, where extraction finds it. The facts of
-// an event that Falco got from elsewhere (a capture file, another plugin) are
-// worked out at its first extraction.
+// it in memory as a [Block] of facts, where extraction finds it: those facts
+// that Falco has asked for before, and so will again. All others, and those of
+// an event that Falco got from elsewhere (a capture file, another plugin), are
+// read from the event when they are first asked for.
 package falco
 
 /*
@@ -18,6 +19,7 @@ package falco
 import "C"
 
 import (
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/falcosecurity/plugin-sdk-go/pkg/cgo"
@@ -68,6 +70,13 @@ func (v *View) Free() {
 	v.metrics.free()
 }
 
+// Asked returns the fields that Falco has asked any plugin for so far: those
+// that its rules use. The facts of others need not be worked out before.
+func Asked() Set {
+	asked := (*[2]uint64)(unsafe.Pointer(&C.asked_fields))
+	return Set{atomic.LoadUint64(&asked[0]), atomic.LoadUint64(&asked[1])}
+}
+
 //export containerapiView
 func containerapiView(state C.uintptr_t) *C.view {
 	return cgo.Handle(state).Value().(Extractor).View().c
@@ -77,7 +86,7 @@ func containerapiView(state C.uintptr_t) *C.view {
 func containerapiFacts(state C.uintptr_t, payload *C.char, n C.uint32_t) *C.char {
 	extractor := cgo.Handle(state).Value().(Extractor)
 	v := extractor.View()
-	v.foreign.Reset()
+	v.foreign.Reset(All)
 	extractor.Facts(unsafe.Slice((*byte)(unsafe.Pointer(payload)), n), &v.foreign)
 	b := v.foreign.b
 	copy(v.memory.atLeast(len(b)), b)

@@ -76,8 +76,8 @@ func (f joined) set(id int, e *event.Event, b *falco.Block) {
 	b.SetJoined(id, x, y, z)
 }
 
-// Fill writes the values that an event has for all fields. The fields of
-// another input than the event's cost nothing.
+// Fill writes the values that an event has for the fields that the block
+// wants. The fields of another input than the event's cost nothing.
 func Fill(e *event.Event, b *falco.Block) {
 	fill(0, common, e, b)
 	switch e.Input {
@@ -90,7 +90,9 @@ func Fill(e *event.Event, b *falco.Block) {
 
 func fill(first int, rows []Field, e *event.Event, b *falco.Block) {
 	for i := range rows {
-		rows[i].Value.set(first+i, e, b)
+		if b.Wants(first + i) {
+			rows[i].Value.set(first+i, e, b)
+		}
 	}
 }
 

@@ -22,6 +22,17 @@ func Understand(e *event.Event) {
 			Path:        e.Kube.Path(),
 		})
 		e.Outcome = kubeOutcome(&e.Kube)
+	case event.DockerAPI:
+		r := &e.Docker.Request
+		if r.Unreadable != "" {
+			op = operation.Operation{Name: "unreadable"}
+		} else {
+			op = operation.DockerRequest(r.Method, r.Path)
+		}
+		e.Outcome = httpOutcome(r.Status)
+		if r.Status == 0 {
+			e.Outcome = event.Unanswered
+		}
 	case event.DockerEvent:
 		op = operation.DockerEvent(e.Docker.Type, e.Docker.Action)
 		// Docker tells only of what was done.
@@ -31,12 +42,18 @@ func Understand(e *event.Event) {
 }
 
 func kubeOutcome(k *event.Kube) event.Outcome {
-	switch code := k.Code; {
-	case k.Stage == "RequestReceived":
+	if k.Stage == "RequestReceived" {
 		return event.Pending
-	case code == 401 || code == 403:
+	}
+	return httpOutcome(k.Code)
+}
+
+// httpOutcome says what an HTTP status means. 101 begins a stream.
+func httpOutcome(status uint64) event.Outcome {
+	switch {
+	case status == 401 || status == 403:
 		return event.Denied
-	case code == 101 || code >= 200 && code < 400:
+	case status == 101 || status >= 200 && status < 400:
 		return event.Allowed
 	default:
 		return event.Failed

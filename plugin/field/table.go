@@ -3,6 +3,7 @@
 package field
 
 import (
+	"cmp"
 	"net/netip"
 
 	"github.com/containerapi/containerapi/plugin/event"
@@ -18,14 +19,14 @@ var common = []Field{
 		text(func(e *event.Event) string { return e.Operation })},
 	{"api.credential", "The kind of credential that the operation can leak: `secret`, `configmap`, `token`, `environment`, `logs` or `filesystem`. No value where it can leak none.",
 		text(func(e *event.Event) string { return e.Credential })},
-	{"api.outcome", "Whether it was done: `allowed`, `denied` (401 or 403) or `failed`. No value while the request is not answered.",
+	{"api.outcome", "Whether it was done: `allowed`, `denied` (401 or 403), `failed`, or `unanswered` if nothing is known of it. No value for the announcement of a request.",
 		text(func(e *event.Event) string { return string(e.Outcome) })},
 	{"api.object", "What was acted on: `namespace/name`, `namespace/*` for all of a namespace, `*` for all there are; the name of a container, image or volume in Docker.",
 		joined(func(e *event.Event) (string, string, string) {
 			if e.Input == event.K8sAudit {
 				return object(&e.Kube)
 			}
-			return "", "", e.Docker.ActorName
+			return "", "", cmp.Or(e.Docker.Container.Name, e.Docker.ActorName, e.Docker.ActorID)
 		})},
 	{"api.command", "The command of an exec, its words joined by a space. What looks like a password or token in it is shown as `***`.",
 		text(func(e *event.Event) string {
@@ -131,8 +132,67 @@ var kube = []Field{
 		text(func(e *event.Event) string { return kubectlResource(&e.Kube) })},
 }
 
-// docker are the fields of Docker's events.
+// hasClient reports whether the process behind a Docker event is known.
+func hasClient(e *event.Event) bool { return e.Docker.Client.PID != 0 }
+
+// docker are the fields of Docker's events and of requests to Docker's API.
 var docker = []Field{
+	{"docker.client.pid", "The id of the process that made the request, as it was when it connected. No value where no request caused the event: a health check, or a restart by the engine itself.",
+		number(func(e *event.Event) (uint64, bool) { return e.Docker.Client.PID, hasClient(e) })},
+	{"docker.client.ppid", "The id of that process' parent.",
+		number(func(e *event.Event) (uint64, bool) { return e.Docker.Client.PPID, e.Docker.Client.PPID != 0 })},
+	{"docker.client.name", "The name of that process, which it can choose.",
+		text(func(e *event.Event) string { return e.Docker.Client.Name })},
+	{"docker.client.pname", "The name of that process' parent.",
+		text(func(e *event.Event) string { return e.Docker.Client.ParentName })},
+	{"docker.client.exe", "The path of that process' executable, as the process sees it. In a container it is a path in the container.",
+		text(func(e *event.Event) string { return e.Docker.Client.Exe })},
+	{"docker.client.cmdline", "The command line of that process. What looks like a password or token in it is shown as `***`.",
+		text(func(e *event.Event) string { return e.Docker.Client.Cmdline })},
+	{"docker.client.uid", "The user id of that process, on the host.",
+		number(func(e *event.Event) (uint64, bool) {
+			return uint64(e.Docker.Client.UID), hasClient(e) && e.Docker.Client.UID >= 0
+		})},
+	{"docker.client.loginuid", "The id of the user that logged in and started it. No value for services.",
+		number(func(e *event.Event) (uint64, bool) {
+			return uint64(e.Docker.Client.LoginUID), hasClient(e) && e.Docker.Client.LoginUID >= 0
+		})},
+	{"docker.client.in_container", "True if that process runs in a container, false if it runs on the host.",
+		flag(func(e *event.Event) (bool, bool) { return e.Docker.Client.Container.ID != "", hasClient(e) })},
+	{"docker.client.container.id", "The id of the container that the process runs in. No value for a process on the host.",
+		text(func(e *event.Event) string { return e.Docker.Client.Container.ID })},
+	{"docker.client.container.name", "The name of that container.",
+		text(func(e *event.Event) string { return e.Docker.Client.Container.Name })},
+	{"docker.client.container.image", "The image of that container.",
+		text(func(e *event.Event) string { return e.Docker.Client.Container.Image })},
+	{"docker.client.addr", "The remote address of a client that came over TCP.",
+		addr(func(e *event.Event) netip.Addr { return address(e.Docker.Client.Addr) })},
+	{"docker.insecure", "True if the client came over TCP without TLS.",
+		flag(func(e *event.Event) (bool, bool) { return e.Docker.Insecure, e.Input == event.DockerAPI })},
+	{"docker.request.method", "The HTTP method of a request.",
+		text(func(e *event.Event) string { return e.Docker.Request.Method })},
+	{"docker.request.path", "The path of a request, without the version of the API.",
+		text(func(e *event.Event) string { return e.Docker.Request.Path })},
+	{"docker.request.query", "The parameters of a request's query that name things; others may hold secrets and are left out.",
+		text(func(e *event.Event) string { return e.Docker.Request.Query })},
+	{"docker.request.version", "The version of the API that the client asked for.",
+		text(func(e *event.Event) string { return e.Docker.Request.Version })},
+	{"docker.request.useragent", "The User-Agent, which is whatever the client likes.",
+		text(func(e *event.Event) string { return e.Docker.Request.UserAgent })},
+	{"docker.request.status", "The HTTP status of the answer.",
+		number(func(e *event.Event) (uint64, bool) { return e.Docker.Request.Status, e.Docker.Request.Status != 0 })},
+	{"docker.request.unreadable", "Why a request could not be read. No value for those that could.",
+		text(func(e *event.Event) string { return e.Docker.Request.Unreadable })},
+	{"docker.archive.path", "The path inside the container that files are copied from or to (docker cp).",
+		text(func(e *event.Event) string { return e.Docker.Request.ArchivePath })},
+	{"docker.create.image", "The image that a container is to be created from.",
+		text(func(e *event.Event) string { return e.Docker.Request.CreateImage })},
+	{"docker.create.privileged", "True if a container is to be created with all privileges.",
+		flag(func(e *event.Event) (bool, bool) {
+			return e.Docker.Request.CreatePrivileged, e.Input == event.DockerAPI && e.Operation == "container.create"
+		})},
+	{"docker.create.mounts", "What a container is to be created with, as `source:target`.",
+		texts(func(e *event.Event) []string { return e.Docker.Request.CreateMounts })},
 	{"docker.daemon", "The endpoint of the Docker Engine, such as `unix:///var/run/docker.sock`.",
 		text(func(e *event.Event) string { return e.Docker.Daemon })},
 	{"docker.event.type", "The type of the object that a Docker event is about: `container`, `image`, `volume`, `network`, `secret`, `config` and so on.",

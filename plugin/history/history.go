@@ -7,6 +7,7 @@ package history
 
 import (
 	"hash/maphash"
+	"strconv"
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -90,7 +91,9 @@ func (h *History) Tell(e *event.Event) Mark {
 	defer h.mu.Unlock()
 	var m Mark
 	h.stage(e, &m)
-	if e.Input == event.K8sAudit && e.Outcome != event.Pending && !e.Replayed && !e.Repeated && e.Credential != "" && e.Time != 0 {
+	// A Docker event names no one who did it.
+	if (e.Input == event.K8sAudit || e.Input == event.DockerAPI) && e.Outcome != event.Pending &&
+		!e.Replayed && !e.Repeated && e.Credential != "" && e.Time != 0 {
 		h.see(e, &m)
 	}
 	return m
@@ -165,20 +168,25 @@ func longRunning(k *event.Kube) bool {
 }
 
 func (h *History) see(e *event.Event, m *Mark) {
-	k := &e.Kube
+	k, d := &e.Kube, &e.Docker
 	if h.start == 0 {
 		h.start = e.Time
 	}
 	e.Seen = event.Seen{Known: true, Age: uint64(max(0, e.Time-h.start) / 1e9)}
 
-	m.doer = h.key(k.User.Name, k.Impersonated.Name, e.Operation, k.Namespace)
-	d, ok := h.doers.Get(m.doer)
+	identity, object := h.key(k.User.Name, k.Impersonated.Name, e.Operation, k.Namespace), h.key(k.Namespace, k.Name)
+	if e.Input == event.DockerAPI {
+		identity = h.key(d.Client.Exe, strconv.FormatInt(d.Client.UID, 10), d.Client.Container.ID, d.Client.Addr, e.Operation, d.Daemon)
+		object = h.key(d.Container.ID, d.Request.Path)
+	}
+	m.doer = identity
+	known, ok := h.doers.Get(m.doer)
 	if !ok {
-		d = new(doer)
-		h.doers.Add(m.doer, d)
+		known = new(doer)
+		h.doers.Add(m.doer, known)
 		m.first, e.Seen.First = true, true
 	}
-	e.Seen.Count, e.Seen.Objects = d.add(e.Time, h.key(k.Namespace, k.Name))
+	e.Seen.Count, e.Seen.Objects = known.add(e.Time, object)
 
 	if k.CredentialID == "" {
 		return

@@ -21,7 +21,7 @@ func record(number uint64, n int) []byte {
 	payload := make([]byte, n)
 	binary.LittleEndian.PutUint64(payload, number)
 	var none falco.Block
-	none.Reset()
+	none.Reset(falco.All)
 	return falco.AppendRecord(nil, 1, payload, &none)
 }
 

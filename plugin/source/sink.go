@@ -98,7 +98,7 @@ func (b *batch) Add(e *event.Event) {
 		e.Shorten()
 		b.records = e.AppendJSON(b.records[:payload])
 	}
-	b.facts.Reset()
+	b.facts.Reset(falco.Asked())
 	field.Fill(e, &b.facts)
 	b.records = falco.EndRecord(b.records, start, &b.facts)
 	b.n++

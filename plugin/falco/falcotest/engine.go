@@ -97,7 +97,7 @@ func (e *Engine) Events(list sdk.EventWriters, n int) []Event {
 // as if it came from a capture file, and a function that frees it.
 func (e *Engine) Foreign(payload []byte) (Event, func()) {
 	var none falco.Block
-	none.Reset()
+	none.Reset(falco.All)
 	record := falco.AppendRecord(nil, 1, payload, &none)
 	memory := C.CBytes(record[8 : 8+sdk.PluginEventPayloadOffset+len(payload)])
 	e.num++
