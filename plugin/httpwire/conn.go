@@ -1,0 +1,707 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package httpwire turns the bytes that a Docker daemon reads and writes on a
+// connection into the requests that it was sent.
+//
+// What dockerd takes for a request is a request here, too, and what it does
+// not is reported as unreadable: heads are read by net/http's own parser, with
+// the additional rules of its server. Where versions of Go differ, the more
+// tolerant one counts.
+package httpwire
+
+import (
+	"bytes"
+	"slices"
+	"strconv"
+)
+
+// Mode is how much of what the server reads on a connection has to be shown to
+// its [Conn].
+type Mode uint8
+
+const (
+	// Full: everything.
+	Full Mode = iota
+
+	// Skim: reads of more than 4096 bytes need only be counted. They are of
+	// bodies: net/http's server reads heads through a buffer of that size.
+	Skim
+
+	// Ignore: nothing more, neither reads nor writes.
+	Ignore
+)
+
+const (
+	// maxHead is how long a head can be, in bytes. net/http's server reads
+	// DefaultMaxHeaderBytes and 4096 for each head, and can have 4096 of it
+	// in its buffer before.
+	maxHead = 1<<20 + 2*4096
+
+	// maxBody is up to where a body is read for facts, in bytes.
+	maxBody = 1 << 20
+
+	// maxChunkLine is from bufio's buffer in net/http's server, in bytes.
+	maxChunkLine = 4096
+
+	// maxPending is how many requests can wait for a response. What the
+	// server can have read ahead, 4096 bytes, holds at most 105.
+	maxPending = 256
+
+	// skimFrom is from how long a body on only parts of it are wanted.
+	skimFrom = 64 << 10
+
+	// keepBuffer is the largest buffer that is kept for the next request.
+	keepBuffer = 16 << 10
+)
+
+// Conn reads one connection. It must not be used by two goroutines at once.
+//
+// A Conn begins where the connection begins; for a connection that is older,
+// call Lost first. It needs up to 2 MiB while it reads the longest heads and
+// bodies, and some hundred bytes between requests.
+type Conn struct {
+	emit func(*Request)
+
+	state   state
+	buf     []byte // what is read of a head, a chunk's line or an HTTP/2 frame
+	scanned int    // how much of a head in buf has no end; 0: not one line
+	left    uint64 // what is to come of a body, a chunk or a frame, in bytes
+	skipped uint64 // what came of a body, in bytes
+	line    int    // of a trailer, in bytes
+	newline int    // how many bytes of CR and LF can stand before a request
+	closing bool   // the server closes the connection after this request
+
+	pending []*Request // without a response, oldest first
+	current *Request   // whose body is read for facts
+	body    []byte
+
+	heads    int   // how many there were
+	at       int64 // the time of the last bytes
+	ahead    bool  // a single byte was read of the next head
+	alone    bool  // every request before the next one was answered
+	early    int   // status of a response to a head that is not complete
+	reported bool  // the head that is not complete was
+	doubt    bool  // the response tells if the server refused the last head
+	unsure   bool  // something was lost, once
+	quiet    bool  // what is lost is part of a request that was reported
+
+	h2 *http2Conn
+}
+
+type state uint8
+
+const (
+	inHead    state = iota
+	inPreface       // after "PRI * HTTP/2.0", which HTTP/2 begins with
+	inBody
+	inChunkLine
+	inChunk
+	inChunkEnd
+	inTrailer
+	inHTTP2   // frames
+	isLost    // until a request line is found
+	isClosed  // by the server: it reads nothing more as a request
+	isIgnored // for good
+)
+
+// New returns a Conn that calls emit for each request, once: when its response
+// begins, when [Conn.Flush] finds it late, or when nothing more can be known of
+// it. The request is emit's to keep.
+func New(emit func(*Request)) *Conn {
+	return &Conn{emit: emit}
+}
+
+// Request takes what the server read next on the connection, in one system
+// call: b is its beginning and total how many bytes it was, at least len(b). at
+// is the time in nanoseconds. b is not kept.
+func (c *Conn) Request(b []byte, total int, at int64) {
+	if total = max(total, len(b)); total == 0 {
+		return
+	}
+	gap := uint64(total - len(b))
+	c.at = at
+	switch c.state {
+	case isIgnored:
+		return
+	case inHead:
+		// While it handles a request, net/http's server reads a single byte
+		// of the next one, to notice that the client went away. With
+		// anything else that it reads of a head, it is done with what was
+		// before, and the next response is this head's.
+		if total > 1 || c.ahead {
+			c.settle()
+			c.alone = true
+		} else {
+			c.ahead = true
+			c.alone = c.heads == 0
+		}
+	case isLost:
+		c.alone = total > 1
+		if b = c.find(b); c.state == isLost {
+			return
+		}
+	default:
+		c.alone = false
+	}
+	for len(b) > 0 {
+		b = c.step(b)
+	}
+	if gap > 0 {
+		c.skip(gap)
+	}
+}
+
+// step reads something of b and returns the rest.
+func (c *Conn) step(b []byte) []byte {
+	switch c.state {
+	case inHead:
+		return c.readHead(b)
+	case inPreface:
+		return c.readPreface(b)
+	case inBody, inChunk:
+		n := int(min(c.left, uint64(len(b))))
+		c.collect(b[:n])
+		c.advance(uint64(n))
+		return b[n:]
+	case inChunkLine:
+		return c.readChunkLine(b)
+	case inChunkEnd:
+		return c.readChunkEnd(b)
+	case inTrailer:
+		return c.readTrailer(b)
+	case inHTTP2:
+		return c.readFrames(b)
+	}
+	return nil
+}
+
+// skip takes n bytes that were read and are not known.
+func (c *Conn) skip(n uint64) {
+	switch c.state {
+	case isLost, isClosed, isIgnored:
+	case inBody, inChunk:
+		// Large reads go past net/http's buffer, and end where the body or
+		// the chunk ends.
+		if n > c.left {
+			c.lose()
+			return
+		}
+		c.bodyUnread()
+		c.advance(n)
+	case inHTTP2:
+		if !c.skipFrame(n) {
+			c.lose()
+		}
+	default:
+		c.lose()
+	}
+}
+
+// readHead reads up to the end of a head.
+func (c *Conn) readHead(b []byte) []byte {
+	if len(c.buf) == 0 {
+		for ; c.newline > 0; c.newline-- {
+			if len(b) == 0 {
+				return nil
+			}
+			if b[0] != '\r' && b[0] != '\n' {
+				c.newline = 0
+				break
+			}
+			b = b[1:]
+		}
+		if len(b) == 0 {
+			return nil
+		}
+	}
+	before := len(c.buf)
+	data := b
+	if before > 0 {
+		c.buf = append(c.buf, b...)
+		data = c.buf
+	}
+	if c.heads == 0 && !c.unsure && data[0] == 0x16 {
+		// A TLS record of the type handshake, version 3.x.
+		if len(data) > 1 && data[1] == 3 {
+			c.send(&Request{Time: c.at, Unreadable: TLS})
+			c.end(isIgnored)
+			return nil
+		}
+	}
+	end, scanned := headEnd(data, c.scanned)
+	if c.scanned == 0 && scanned > 0 && !threeWords(data) {
+		return c.refuse(data, Malformed)
+	}
+	if end > maxHead || end < 0 && len(data) > maxHead {
+		return c.refuse(data, TooLarge)
+	}
+	if end < 0 {
+		if before == 0 {
+			c.buf = append(c.buf, b...)
+		}
+		c.scanned = scanned
+		return nil
+	}
+	r, f, err := readHead(data[:end])
+	if err != nil {
+		return c.refuse(data[:end], Malformed)
+	}
+	first := c.heads == 0 && !c.unsure
+	c.push(r)
+	c.newHead()
+	if r.Method == "POST" {
+		// net/http's tolerance for old clients that end a body with CRLF.
+		c.newline = 4
+	}
+	c.closing = f.closing
+	c.skipped = 0
+	if r.wants != wantsNothing && f.length != 0 {
+		c.current = r
+	}
+	switch {
+	case first && r.Method == "PRI" && end == len(prefaceHead):
+		c.state = inPreface
+	case f.length < 0 && r.Method != "PRI":
+		c.state = inChunkLine
+	case f.length > 0:
+		c.left = uint64(f.length)
+		c.state = inBody
+	default:
+		c.bodyEnd()
+	}
+	return b[end-before:]
+}
+
+// headEnd returns where a head ends, behind its empty line, or -1, and where to
+// go on if more of it comes: 0 if the first line is not complete.
+func headEnd(data []byte, scanned int) (end, next int) {
+	for i := scanned; ; {
+		n := bytes.IndexByte(data[i:], '\n')
+		if n < 0 {
+			return -1, scanned
+		}
+		i += n
+		scanned = max(i, 1)
+		i++
+		switch rest := data[i:]; {
+		case len(rest) > 0 && rest[0] == '\n':
+			return i + 1, scanned
+		case len(rest) > 1 && rest[0] == '\r' && rest[1] == '\n':
+			return i + 2, scanned
+		}
+	}
+}
+
+// threeWords says if the first line can be a request line, so that the server
+// reads on. From parseRequestLine in net/http/request.go.
+func threeWords(data []byte) bool {
+	line, _, _ := bytes.Cut(data, []byte("\n"))
+	return bytes.Count(line, []byte(" ")) >= 2
+}
+
+// newHead forgets what was read of a head.
+func (c *Conn) newHead() {
+	c.heads++
+	c.scanned, c.newline = 0, 0
+	c.ahead, c.alone = false, false
+	c.early, c.reported = 0, false
+	c.buf = release(c.buf)
+}
+
+// refuse reports a head that the server refuses. It closes the connection
+// then, but the server can be of another version of Go; its response tells.
+func (c *Conn) refuse(head []byte, reason string) []byte {
+	r := readLine(head)
+	r.Unreadable = reason
+	c.push(r)
+	c.newHead()
+	c.doubt = true
+	c.state = isClosed
+	return nil
+}
+
+// push adds a request to those that wait for a response.
+func (c *Conn) push(r *Request) {
+	size := 0
+	for _, p := range c.pending {
+		size += len(p.Target) + len(p.Host) + len(p.UserAgent)
+	}
+	if len(c.pending) >= maxPending || size > maxHead {
+		c.settle()
+	}
+	r.Time = c.at
+	r.Pipelined = !c.alone
+	c.pending = append(c.pending, r)
+}
+
+// advance counts n bytes of a body or a chunk.
+func (c *Conn) advance(n uint64) {
+	c.skipped += n
+	c.left -= n
+	if c.left > 0 {
+		return
+	}
+	if c.state == inChunk {
+		c.line = 0
+		c.state = inChunkEnd
+		return
+	}
+	c.bodyEnd()
+}
+
+// bodyEnd goes from the end of a request to the next one.
+func (c *Conn) bodyEnd() {
+	if len(c.body) == 0 {
+		c.current = nil
+	}
+	c.readFacts()
+	c.state = inHead
+	if c.closing {
+		c.state = isClosed
+	}
+}
+
+// readChunkLine reads the line before a chunk. Go before 1.23.8 took a bare LF
+// as its end.
+func (c *Conn) readChunkLine(b []byte) []byte {
+	n := bytes.IndexByte(b, '\n')
+	if n < 0 {
+		n = len(b) - 1
+	}
+	c.buf = append(c.buf, b[:n+1]...)
+	if len(c.buf) > maxChunkLine {
+		c.end(isClosed)
+		return nil
+	}
+	if b[n] != '\n' {
+		return nil
+	}
+	size, _, _ := bytes.Cut(bytes.TrimRight(c.buf, " \t\r\n"), []byte(";"))
+	left, err := strconv.ParseUint(string(size), 16, 64)
+	if err != nil || len(size) > 16 {
+		c.end(isClosed)
+		return nil
+	}
+	c.buf = release(c.buf)
+	c.left = left
+	c.state = inChunk
+	if left == 0 {
+		c.line = 0
+		c.state = inTrailer
+	}
+	return b[n+1:]
+}
+
+// readChunkEnd reads the CRLF after a chunk.
+func (c *Conn) readChunkEnd(b []byte) []byte {
+	const crlf = "\r\n"
+	if b[0] != crlf[c.line&1] {
+		c.end(isClosed)
+		return nil
+	}
+	c.line ^= 1
+	if c.line == 0 {
+		c.state = inChunkLine
+	}
+	return b[1:]
+}
+
+// readTrailer reads what follows the last chunk: lines up to an empty one.
+func (c *Conn) readTrailer(b []byte) []byte {
+	for i, d := range b {
+		c.left++
+		switch {
+		case d == '\n' && c.line <= 0:
+			c.left = 0
+			c.bodyEnd()
+			return b[i+1:]
+		case d == '\n':
+			c.line = 0
+		case d == '\r' && c.line == 0:
+			c.line = -1
+		case c.line < 0:
+			c.line = 2
+		default:
+			c.line++
+		}
+		if c.left > maxChunkLine {
+			c.end(isClosed)
+			return nil
+		}
+	}
+	return nil
+}
+
+// collect keeps a piece of a body that is read for facts.
+func (c *Conn) collect(b []byte) {
+	if c.current == nil {
+		return
+	}
+	if len(c.body)+len(b) > maxBody {
+		c.bodyUnread()
+		return
+	}
+	c.body = append(c.body, b...)
+}
+
+// bodyUnread gives up the facts of a body.
+func (c *Conn) bodyUnread() {
+	if c.current != nil {
+		c.current.BodyUnread = true
+		c.current = nil
+	}
+	c.body = release(c.body)
+}
+
+// readFacts reads the body that was collected, which is complete or all that
+// there will be.
+func (c *Conn) readFacts() {
+	if r := c.current; r != nil {
+		r.BodyUnread = !r.facts(c.body)
+		c.current = nil
+	}
+	c.body = release(c.body)
+}
+
+// release empties a buffer, which can hold secrets.
+func release(b []byte) []byte {
+	if cap(b) > keepBuffer {
+		return nil
+	}
+	clear(b)
+	return b[:0]
+}
+
+// end goes to a state in which nothing is read.
+func (c *Conn) end(s state) {
+	c.bodyUnread()
+	c.buf = release(c.buf)
+	c.scanned = 0
+	c.h2 = nil
+	c.state = s
+}
+
+// Response takes the beginning of a write of the server that begins with
+// "HTTP/1.". 256 bytes are enough. at is the time in nanoseconds.
+func (c *Conn) Response(head []byte, at int64) {
+	status, ok := statusOf(head)
+	if !ok || c.state == isIgnored || status < 200 && status != 101 {
+		return
+	}
+	c.at = at
+	if len(c.pending) == 0 {
+		switch {
+		case c.state == inHead && len(c.buf) > 0:
+			// The server gave up on what it has. Or an earlier response
+			// looks like it, so read on.
+			c.early = status
+		case c.state == isLost && !c.quiet:
+			c.send(&Request{Time: at, Status: status, Unreadable: Lost, Pipelined: true})
+		}
+		return
+	}
+	if c.state == inHTTP2 {
+		c.refuseHTTP2(status)
+		return
+	}
+	r := c.pending[0]
+	c.pending = slices.Delete(c.pending, 0, 1)
+	hijacked := status == 101 || status == 200 && r.stream && isStream(head)
+	if !r.sent {
+		r.Status, r.Hijacked = status, hijacked
+		c.send(r)
+	}
+	switch {
+	case hijacked && !r.Pipelined && !c.unsure:
+		c.pending = nil // bytes of the stream
+		c.end(isIgnored)
+	case hijacked && (c.state == inHead || c.state == isClosed):
+		// Perhaps not: look for further requests, starting with what is
+		// read of one.
+		c.state, c.scanned, c.quiet = isLost, 0, true
+	case c.doubt && len(c.pending) == 0:
+		c.doubt = false
+		if c.state == isClosed && !refusal(status) {
+			c.state, c.quiet = isLost, true
+		}
+	}
+}
+
+// statusOf reads the status line of a response.
+func statusOf(head []byte) (int, bool) {
+	const n = len("HTTP/1.1 200")
+	if len(head) < n || string(head[:7]) != "HTTP/1." || head[8] != ' ' || len(head) > n && head[n] != ' ' && head[n] != '\r' {
+		return 0, false
+	}
+	status := 0
+	for _, d := range head[9:n] {
+		if d < '0' || d > '9' {
+			return 0, false
+		}
+		status = status*10 + int(d-'0')
+	}
+	return status, status >= 100
+}
+
+// isStream says if a response begins a stream to attach or exec start.
+func isStream(head []byte) bool {
+	if end, _ := headEnd(head, 0); end > 0 {
+		head = head[:end]
+	}
+	head = bytes.ToLower(head)
+	return bytes.Contains(head, []byte("\ncontent-type: application/vnd.docker.raw-stream")) ||
+		bytes.Contains(head, []byte("\ncontent-type: application/vnd.docker.multiplexed-stream"))
+}
+
+// refusal says if net/http's server itself answers with a status, and closes
+// the connection. From (*conn).serve in net/http/server.go.
+func refusal(status int) bool {
+	switch status {
+	case 400, 417, 431, 501, 505:
+		return true
+	}
+	return false
+}
+
+// Lost says that something of the connection may be missing here: what the
+// server read or wrote. Requests that wait for a response or their body are
+// emitted as they are, and reading goes on at the next piece that surely begins
+// a request. What is read until then is reported as one unreadable request for
+// each response.
+func (c *Conn) Lost(at int64) {
+	if c.state == isIgnored {
+		return
+	}
+	c.at = at
+	c.lose()
+}
+
+func (c *Conn) lose() {
+	c.settle()
+	if c.state == inHead {
+		c.partial(Lost)
+	}
+	c.end(isLost)
+	c.newline = 0
+	c.unsure, c.quiet, c.doubt = true, false, false
+	c.early, c.reported = 0, false
+	c.ahead = false
+}
+
+// find looks for a request line at the beginning of a piece, after something
+// was lost, and returns what is then to be read.
+func (c *Conn) find(b []byte) []byte {
+	for {
+		data := b
+		if len(c.buf) > 0 {
+			data = append(c.buf, b...)
+			c.buf = data[:len(c.buf)]
+		}
+		certain, possible := lineForm(data)
+		switch {
+		case certain:
+			c.settle()
+			c.state = inHead
+			return b
+		case possible:
+			c.buf = append(c.buf, b...)
+			return nil
+		case len(c.buf) == 0:
+			if !c.quiet && len(c.pending) == 0 {
+				c.push(&Request{Unreadable: Lost})
+			}
+			return nil
+		}
+		c.buf = release(c.buf)
+	}
+}
+
+// partial reports a head that is not complete.
+func (c *Conn) partial(reason string) {
+	if len(c.buf) == 0 || c.reported {
+		return
+	}
+	r := new(Request)
+	if c.scanned > 0 {
+		r = readLine(c.buf)
+	}
+	r.Time, r.Status, r.Unreadable = c.at, c.early, reason
+	c.reported = true
+	c.send(r)
+}
+
+// send emits a request with what is known of it.
+func (c *Conn) send(r *Request) {
+	if r.sent {
+		return
+	}
+	if c.current == r {
+		c.readFacts()
+	}
+	r.sent = true
+	c.emit(r)
+}
+
+// settle emits the requests that wait, and expects no responses to them.
+func (c *Conn) settle() {
+	for _, r := range c.pending {
+		c.send(r)
+	}
+	clear(c.pending)
+	c.pending = c.pending[:0]
+}
+
+// Flush emits requests whose heads were complete at a time or before, in
+// nanoseconds, and that had no response since. Call it every now and then
+// with, say, a second ago.
+func (c *Conn) Flush(before int64) {
+	n := 0
+	for _, r := range c.pending {
+		if r.Time <= before {
+			c.send(r)
+		}
+		// Over HTTP/2 no response comes that would be taken for another's.
+		if !r.sent || c.state != inHTTP2 {
+			c.pending[n] = r
+			n++
+		}
+	}
+	clear(c.pending[n:])
+	c.pending = c.pending[:n]
+	if c.early != 0 && c.at <= before {
+		c.partial(Incomplete)
+	}
+}
+
+// Close ends the connection at a time in nanoseconds, and emits what it left,
+// also the beginning of a request.
+func (c *Conn) Close(at int64) {
+	c.at = at
+	c.settle()
+	switch {
+	case c.state == inHead:
+		c.partial(Incomplete)
+	case c.state == isLost && !c.quiet:
+		c.partial(Lost)
+	}
+	c.end(isIgnored)
+}
+
+// Wants says how much has to be shown of what the server reads next.
+func (c *Conn) Wants() Mode {
+	switch c.state {
+	case isIgnored:
+		return Ignore
+	case isLost, isClosed:
+		return Skim
+	case inBody:
+		if c.current == nil && c.left+c.skipped >= skimFrom {
+			return Skim
+		}
+	case inChunk, inChunkLine, inChunkEnd, inTrailer:
+		if c.current == nil && c.skipped >= skimFrom {
+			return Skim
+		}
+	}
+	return Full
+}

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package httpwire
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+	"sync"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// Why a request could not be read, in [Request.Unreadable].
+const (
+	// Malformed: net/http's server does not take it for a request and
+	// answers 400 or the like without asking dockerd.
+	Malformed = "malformed"
+
+	// TooLarge: the head is longer than net/http's server reads (431).
+	TooLarge = "too large"
+
+	// Incomplete: the connection ended in the middle of the head.
+	Incomplete = "incomplete"
+
+	// Lost: bytes of the connection are missing.
+	Lost = "lost"
+
+	// TLS: the client speaks TLS; only this first sign of it is reported.
+	TLS = "tls"
+)
+
+// Request is a request as the server understood it.
+type Request struct {
+	// Time is when the server had read the whole head, in the nanoseconds
+	// that [Conn.Request] was given.
+	Time int64
+
+	Method string
+
+	// Target is what stands in the request line: a path with its query, also
+	// in absolute form or percent-encoded. Path and Query are its parts, Path
+	// decoded as dockerd's router sees it, Query as it was sent.
+	//
+	// A query can hold secrets: build arguments are sent in it.
+	Target string
+	Path   string
+	Query  string
+
+	Version   string // "HTTP/1.1"
+	Host      string
+	UserAgent string
+
+	// Status is the final status of the response, or 0 if none was seen in
+	// time. HTTP/2 responses cannot be seen.
+	Status int
+
+	// Hijacked says that the connection is a stream now: attach, exec start,
+	// session, grpc.
+	Hijacked bool
+
+	// Pipelined says that the request may have been sent before an earlier
+	// one was answered. The end of a response cannot be seen, so Status and
+	// Hijacked could then come from bytes of the earlier response.
+	Pipelined bool
+
+	// Unreadable says why the request could not be read, or is "". The other
+	// facts are then what could be read of it, or nothing.
+	Unreadable string
+
+	// Exec and Create are facts from the body of POST /containers/{name}/exec
+	// and POST /containers/create. If BodyUnread is set, the body could not be
+	// read, and they are not known.
+	Exec       Exec
+	Create     Create
+	BodyUnread bool
+
+	wants  wants // the facts in the body
+	stream bool  // of a route that can answer 200 with a raw stream
+	sent   bool  // emit was called
+}
+
+// framing says where the body of a request ends.
+type framing struct {
+	length  int64 // in bytes; -1: chunked
+	closing bool  // the server closes the connection after the response
+}
+
+// errRefused is the error of a head that the server's parser takes and the
+// server itself does not.
+var errRefused = errors.New("refused by net/http's server")
+
+// headReader is what http.ReadRequest needs, reused.
+type headReader struct {
+	src bytes.Reader
+	buf *bufio.Reader
+}
+
+var headReaders = sync.Pool{New: func() any {
+	r := new(headReader)
+	r.buf = bufio.NewReader(&r.src)
+	return r
+}}
+
+// readHead reads a whole head as net/http's server does. If it refuses it, the
+// error is not nil, and the request holds what its first line says.
+func readHead(head []byte) (*Request, framing, error) {
+	hr := headReaders.Get().(*headReader)
+	hr.src.Reset(head)
+	hr.buf.Reset(&hr.src)
+	req, err := http.ReadRequest(hr.buf)
+	hr.src.Reset(nil)
+	headReaders.Put(hr)
+	if err == nil {
+		err = refused(req, head)
+	}
+	if err != nil {
+		return readLine(head), framing{}, err
+	}
+	r := &Request{
+		Method:    req.Method,
+		Target:    req.RequestURI,
+		Path:      req.URL.Path,
+		Query:     req.URL.RawQuery,
+		Version:   req.Proto,
+		Host:      req.Host,
+		UserAgent: req.UserAgent(),
+	}
+	r.classify()
+	return r, framing{req.ContentLength, closes(req)}, nil
+}
+
+// refused says if the server refuses what its parser took. From
+// (*conn).readRequest and (*conn).serve in net/http/server.go.
+func refused(req *http.Request, head []byte) error {
+	h2 := req.Method == "PRI" && req.RequestURI == "*" && req.ProtoMajor == 2 && req.ProtoMinor == 0
+	if req.ProtoMajor != 1 && !h2 {
+		return errRefused
+	}
+	host, exact := req.Host, req.URL.Host == ""
+	if host == "" || !exact {
+		// The parser removed the header and put the target's host, if it
+		// has one, in its place.
+		hosts, err := hostHeader(head)
+		if err != nil {
+			return err
+		}
+		if len(hosts) == 0 {
+			upgrade := h2 && len(req.Header) == 0
+			if req.ProtoAtLeast(1, 1) && !upgrade && req.Method != http.MethodConnect {
+				return errRefused
+			}
+		} else {
+			host = hosts[0]
+		}
+	}
+	if !httpguts.ValidHostHeader(host) && host != "" {
+		return errRefused
+	}
+	for name, values := range req.Header {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return errRefused
+		}
+		for _, v := range values {
+			if !httpguts.ValidHeaderFieldValue(v) {
+				return errRefused
+			}
+		}
+	}
+	if expect := req.Header.Get("Expect"); expect != "" && !strings.Contains(strings.ToLower(expect), "100-continue") {
+		return errRefused // 417
+	}
+	return nil
+}
+
+func hostHeader(head []byte) ([]string, error) {
+	tp := textproto.NewReader(bufio.NewReader(bytes.NewReader(head)))
+	if _, err := tp.ReadLine(); err != nil {
+		return nil, err
+	}
+	header, err := tp.ReadMIMEHeader()
+	return header["Host"], err
+}
+
+// closes says if the server surely closes the connection after the response.
+// From (*chunkWriter).writeHeader in net/http/server.go, where an HTTP/1.0
+// client that says both "keep-alive" and "close" can be kept.
+func closes(req *http.Request) bool {
+	if req.ProtoMajor == 1 && req.ProtoMinor == 0 &&
+		strings.Contains(strings.ToLower(req.Header.Get("Connection")), "keep-alive") {
+		return false
+	}
+	return req.Close
+}
+
+// readLine returns what the first line of a head says that is otherwise not
+// understood.
+func readLine(head []byte) *Request {
+	r := new(Request)
+	line, _, _ := bytes.Cut(head, []byte("\n"))
+	method, rest, _ := strings.Cut(strings.TrimSuffix(string(line), "\r"), " ")
+	i := strings.LastIndexByte(rest, ' ')
+	if i < 0 || !strings.HasPrefix(rest[i+1:], "HTTP/") || !httpguts.ValidHeaderFieldName(method) {
+		return r
+	}
+	// Cloned so that a long line is not kept whole for a part of it.
+	r.Method, r.Target, r.Version = strings.Clone(method), strings.Clone(rest[:i]), strings.Clone(rest[i+1:])
+	if u, err := url.ParseRequestURI(r.Target); err == nil {
+		r.Path, r.Query = u.Path, u.RawQuery
+	}
+	return r
+}
+
+// lineForm says how far data looks like the beginning of a request: certain
+// with a whole request line of HTTP/1, possible if it could become one.
+func lineForm(data []byte) (certain, possible bool) {
+	line, _, whole := bytes.Cut(data, []byte("\n"))
+	if len(line) > maxLine {
+		return false, false
+	}
+	method, rest, found := bytes.Cut(line, []byte(" "))
+	if !found {
+		return false, !whole && hasMethod(method, false)
+	}
+	if !hasMethod(method, true) {
+		return false, false
+	}
+	target, version, found := bytes.Cut(rest, []byte(" "))
+	if !startsTarget(target, found || whole) {
+		return false, false
+	}
+	if !found {
+		return false, !whole
+	}
+	if whole {
+		v := string(bytes.TrimSuffix(version, []byte("\r")))
+		return v == "HTTP/1.1" || v == "HTTP/1.0", false
+	}
+	return false, strings.HasPrefix("HTTP/1.1\r", string(version)) || strings.HasPrefix("HTTP/1.0\r", string(version))
+}
+
+// maxLine is the longest request line by which a lost connection is found
+// again, in bytes.
+const maxLine = 64 << 10
+
+func hasMethod(s []byte, whole bool) bool {
+	for _, m := range [...]string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE"} {
+		if string(s) == m || !whole && strings.HasPrefix(m, string(s)) {
+			return true
+		}
+	}
+	return false
+}
+
+func startsTarget(s []byte, whole bool) bool {
+	if len(s) == 0 {
+		return !whole
+	}
+	if s[0] == '/' {
+		return true
+	}
+	const scheme = "http"
+	n := min(len(s), len(scheme))
+	return strings.EqualFold(string(s[:n]), scheme[:n]) && (!whole || len(s) > n)
+}
