@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package dockertest
+package dockerd
 
 import (
 	"archive/tar"
 	"bytes"
+	"context"
 	"debug/elf"
 	"fmt"
 	"os"
@@ -85,15 +86,15 @@ var imageTar = sync.OnceValues(func() ([]byte, error) {
 })
 
 // importImage gives the daemon its image.
-func (d *Daemon) importImage() {
-	d.t.Helper()
+func (d *Daemon) importImage(ctx context.Context) error {
 	archive, err := imageTar()
 	if err != nil {
-		d.t.Fatalf("make the image: %v", err)
+		return fmt.Errorf("make the image: %w", err)
 	}
-	cmd := d.Command("import", "--change", `CMD ["sh"]`, "-", Image)
+	cmd := d.Command(ctx, "import", "--change", `CMD ["sh"]`, "-", Image)
 	cmd.Stdin = bytes.NewReader(archive)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		d.t.Fatalf("docker import: %v\n%s", err, out)
+		return fmt.Errorf("docker import: %w\n%s", err, out)
 	}
+	return nil
 }

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dockerd
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestDaemon(t *testing.T) {
+	var dir string
+	var cgroups []string
+	t.Run("lives", func(t *testing.T) {
+		d, err := Start(t.Context())
+		var missing *MissingError
+		if errors.As(err, &missing) {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		docker := func(args ...string) string {
+			t.Helper()
+			out, err := d.Command(t.Context(), args...).Output()
+			if err != nil {
+				t.Fatalf("docker %s: %v", args, err)
+			}
+			return strings.TrimSpace(string(out))
+		}
+		dir = d.Dir
+		if out := docker("run", "--rm", Image, "sh", "-c", "id -u; hostname | wc -l"); out != "0\n1" {
+			t.Errorf("a container printed %q", out)
+		}
+		// This container heeds no SIGTERM and must not survive the test.
+		docker("run", "--detach", "--restart=always", "--stop-timeout=1", "--name=stubborn", Image, "sh", "-c", "trap '' TERM; sleep 1000")
+		cgroups = d.cgroups()
+		if len(cgroups) == 0 {
+			t.Error("the daemon's containers have no cgroup of their own")
+		}
+		if err := errors.Join(d.Kill(), d.Restart(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		if out := docker("ps", "--format={{.Names}}"); out != "stubborn" {
+			t.Errorf("after the restart these containers run: %q", out)
+		}
+		before := d.Pid()
+		if err := d.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if before == 0 || d.Pid() != 0 {
+			t.Errorf("Pid was %d and is %d after Kill", before, d.Pid())
+		}
+	})
+	if dir == "" {
+		t.Skip("no daemon")
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("%s is still there: %v", dir, err)
+	}
+	for _, cgroup := range cgroups {
+		if _, err := os.Stat(cgroup); !os.IsNotExist(err) {
+			t.Errorf("%s is still there: %v", cgroup, err)
+		}
+	}
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, path := range lines {
+		if line, _ := os.ReadFile(path); bytes.Contains(line, []byte(dir)) {
+			t.Errorf("still runs: %s", bytes.ReplaceAll(line, []byte{0}, []byte{' '}))
+		}
+	}
+	if mounts, _ := os.ReadFile("/proc/self/mounts"); strings.Contains(string(mounts), dir) {
+		t.Errorf("mounts below %s are left", dir)
+	}
+}
+
+// TestCancel ends a start half-way: the daemon must not stay.
+func TestCancel(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	d, err := Start(ctx)
+	var missing *MissingError
+	if errors.As(err, &missing) {
+		t.Skip(err)
+	}
+	if d != nil || !errors.Is(err, context.Canceled) {
+		t.Fatalf("a start that was cancelled returned %v, %v", d, err)
+	}
+}
