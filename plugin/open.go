@@ -10,11 +10,16 @@ import (
 
 	"github.com/containerapi/containerapi/plugin/config"
 	"github.com/containerapi/containerapi/plugin/input"
+	"github.com/containerapi/containerapi/plugin/input/dockerapi"
 	"github.com/containerapi/containerapi/plugin/input/dockerevents"
 	"github.com/containerapi/containerapi/plugin/input/k8saudit"
 	"github.com/containerapi/containerapi/plugin/input/replay"
 	"github.com/containerapi/containerapi/plugin/source"
 )
+
+// dockerPorts are the ports that the Docker API is usually served at over TCP:
+// without TLS and with it.
+var dockerPorts = []uint16{2375, 2376}
 
 // openInputs opens the inputs that open_params names: URLs separated by
 // commas, or nothing for the local Docker Engine.
@@ -25,22 +30,22 @@ func openInputs(params string, c config.Config) ([]source.Named, error) {
 		if part == "" {
 			part = "docker://"
 		}
-		in, err := openInput(part, c)
+		opened, err := openInput(part, c)
 		if err != nil {
 			for _, open := range inputs {
 				err = errors.Join(err, open.Input.Close())
 			}
 			return nil, fmt.Errorf("open_params: %w", err)
 		}
-		inputs = append(inputs, in)
+		inputs = append(inputs, opened...)
 	}
 	return inputs, nil
 }
 
-func openInput(part string, c config.Config) (source.Named, error) {
+func openInput(part string, c config.Config) ([]source.Named, error) {
 	u, err := url.Parse(part)
 	if err != nil {
-		return source.Named{}, err
+		return nil, err
 	}
 	var name string
 	var in input.Input
@@ -61,17 +66,38 @@ func openInput(part string, c config.Config) (source.Named, error) {
 			ClientCA:     c.SSLClientCA,
 		})
 	case "docker", "docker+tcp":
-		name = "docker_events"
-		in, err = dockerevents.Open(u, dockerevents.Options{
-			TLSCA:   c.DockerTLSCA,
-			TLSCert: c.DockerTLSCertificate,
-			TLSKey:  c.DockerTLSKey,
-		})
+		return openDocker(u, c)
 	default:
-		return source.Named{}, fmt.Errorf("%s: there is no input %q; there are http, https, file, docker, docker+tcp and a path without a scheme", part, u.Scheme)
+		return nil, fmt.Errorf("%s: there is no input %q; there are http, https, file, docker, docker+tcp and a path without a scheme", part, u.Scheme)
 	}
 	if err != nil {
-		return source.Named{}, err
+		return nil, err
 	}
-	return source.Named{Name: name, Input: in}, nil
+	return []source.Named{{Name: name, Input: in}}, nil
+}
+
+// openDocker opens the events of a Docker Engine and, if it is on this host,
+// the requests to its API. Events and requests of one act are told apart by
+// the requests that both know of.
+func openDocker(u *url.URL, c config.Config) ([]source.Named, error) {
+	requests := dockerapi.NewRequests()
+	events, err := dockerevents.Open(u, dockerevents.Options{
+		TLSCA:   c.DockerTLSCA,
+		TLSCert: c.DockerTLSCertificate,
+		TLSKey:  c.DockerTLSKey,
+		Cause:   requests.Cause,
+	})
+	if err != nil {
+		return nil, err
+	}
+	inputs := []source.Named{{Name: "docker_events", Input: events}}
+	if socket := events.Socket(); socket != "" {
+		inputs = append(inputs, source.Named{Name: "docker_api", Input: dockerapi.Open(dockerapi.Options{
+			Socket:     socket,
+			Ports:      dockerPorts,
+			Containers: events.Containers().Find,
+			Requests:   requests,
+		})})
+	}
+	return inputs, nil
 }

@@ -150,16 +150,17 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 	}
 	if c := o.Get("client"); c != nil {
 		k.Client = Client{
-			PID:        c.GetUint64("pid"),
-			PPID:       c.GetUint64("ppid"),
-			Name:       text(c.Get("name")),
-			ParentName: text(c.Get("parentName")),
-			Exe:        text(c.Get("exe")),
-			Cmdline:    text(c.Get("cmdline")),
-			UID:        c.GetInt64("uid"),
-			LoginUID:   c.GetInt64("loginuid"),
-			Container:  container(c.Get("container")),
-			Addr:       text(c.Get("addr")),
+			PID:         c.GetUint64("pid"),
+			PPID:        c.GetUint64("ppid"),
+			Name:        text(c.Get("name")),
+			ParentName:  text(c.Get("parentName")),
+			Exe:         text(c.Get("exe")),
+			Cmdline:     text(c.Get("cmdline")),
+			UID:         c.GetInt64("uid"),
+			LoginUID:    c.GetInt64("loginuid"),
+			InContainer: c.GetBool("inContainer"),
+			Container:   container(c.Get("container")),
+			Addr:        text(c.Get("addr")),
 		}
 	}
 	return nil
@@ -183,6 +184,7 @@ func dockerRequest(e *Event, o *fastjson.Object) {
 	r.Status = o.Get("status").GetUint64()
 	r.Unreadable = text(o.Get("unreadable"))
 	r.ArchivePath = text(o.Get("archivePath"))
+	r.First = o.Get("first").GetBool()
 	r.CreateImage = text(o.Get("image"))
 	r.CreatePrivileged = o.Get("privileged").GetBool()
 	r.CreateMounts = texts(r.CreateMounts, o.Get("mounts"))
@@ -335,7 +337,8 @@ func (d *Decoder) docker(e *Event, o *fastjson.Object) {
 	if action, command, ok := strings.Cut(k.Action, ": "); ok {
 		k.Action = action
 		if strings.HasPrefix(action, "exec_") {
-			k.Command = Mask(command)
+			// A command of one word has a space behind it.
+			k.Command = Mask(strings.TrimRight(command, " "))
 		}
 	}
 	if e.Time = o.Get("timeNano").GetInt64(); e.Time == 0 {

@@ -187,6 +187,9 @@ type Request struct {
 	UserAgent string
 	// Status is the HTTP status of the answer, 0 if it has not come yet.
 	Status uint64
+	// First reports that it is the first request of its client on its
+	// connection.
+	First bool
 	// Unreadable is why the request could not be read, or "".
 	Unreadable string
 	// ArchivePath is the path inside the container that files are copied from
@@ -214,8 +217,10 @@ type Client struct {
 	// the user logged in with, -1 if there is none. Both mean nothing without
 	// PID.
 	UID, LoginUID int64
-	// Container is the container that the process is in, empty for the host.
-	Container Container
+	// InContainer reports that the process is in a container, Container which
+	// one if that is known.
+	InContainer bool
+	Container   Container
 	// Addr is the remote address of a client on TCP.
 	Addr string
 }

@@ -158,7 +158,7 @@ var docker = []Field{
 			return uint64(e.Docker.Client.LoginUID), hasClient(e) && e.Docker.Client.LoginUID >= 0
 		})},
 	{"docker.client.in_container", "True if that process runs in a container, false if it runs on the host.",
-		flag(func(e *event.Event) (bool, bool) { return e.Docker.Client.Container.ID != "", hasClient(e) })},
+		flag(func(e *event.Event) (bool, bool) { return e.Docker.Client.InContainer, hasClient(e) })},
 	{"docker.client.container.id", "The id of the container that the process runs in. No value for a process on the host.",
 		text(func(e *event.Event) string { return e.Docker.Client.Container.ID })},
 	{"docker.client.container.name", "The name of that container.",
@@ -181,6 +181,8 @@ var docker = []Field{
 		text(func(e *event.Event) string { return e.Docker.Request.UserAgent })},
 	{"docker.request.status", "The HTTP status of the answer.",
 		number(func(e *event.Event) (uint64, bool) { return e.Docker.Request.Status, e.Docker.Request.Status != 0 })},
+	{"docker.request.first", "True for the first request that a client makes on a connection.",
+		flag(func(e *event.Event) (bool, bool) { return e.Docker.Request.First, e.Input == event.DockerAPI })},
 	{"docker.request.unreadable", "Why a request could not be read. No value for those that could.",
 		text(func(e *event.Event) string { return e.Docker.Request.Unreadable })},
 	{"docker.archive.path", "The path inside the container that files are copied from or to (docker cp).",

@@ -53,7 +53,8 @@ var dockerRoutes = []dockerRoute{
 	{"POST", "/containers/{name:.*}/resize", Operation{"container.resize", None}},
 	{"POST", "/containers/{name:.*}/attach", Operation{"container.attach", Filesystem}},
 	{"POST", "/containers/{name:.*}/exec", Operation{"container.exec", Filesystem}},
-	{"POST", "/exec/{name:.*}/start", Operation{"container.exec", Filesystem}},
+	// The act is the request before, which says the command.
+	{"POST", "/exec/{name:.*}/start", Operation{"exec.start", None}},
 	{"POST", "/exec/{name:.*}/resize", Operation{"exec.resize", None}},
 	{"POST", "/containers/{name:.*}/rename", Operation{"container.rename", None}},
 	{"POST", "/containers/{name:.*}/update", Operation{"container.update", None}},

@@ -34,7 +34,7 @@ func TestDockerRequest(t *testing.T) {
 		{"POST", "/containers/web/attach?logs=1", Operation{"container.attach", Filesystem}},
 		{"GET", "/containers/web/attach/ws", Operation{"container.attach", Filesystem}},
 		{"POST", "/containers/web/exec", Operation{"container.exec", Filesystem}},
-		{"POST", "/exec/abc/start", Operation{"container.exec", Filesystem}},
+		{"POST", "/exec/abc/start", Operation{"exec.start", None}},
 		{"GET", "/exec/abc/json", Operation{"exec.inspect", None}},
 		{"POST", "/containers/create?name=x", Operation{"container.create", None}},
 		{"POST", "/containers/x/start", Operation{"container.start", None}},

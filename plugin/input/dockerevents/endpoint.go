@@ -27,6 +27,14 @@ type endpoint struct {
 	tls *tls.Config
 }
 
+// Socket returns the path of the engine's unix socket, or "" for one on TCP.
+func (e *Events) Socket() string {
+	if e.endpoint.network == "unix" {
+		return e.endpoint.address
+	}
+	return ""
+}
+
 // String returns the endpoint in Docker's form, "unix:///var/run/docker.sock"
 // or "tcp://host:2376".
 func (p *endpoint) String() string { return p.network + "://" + p.address }

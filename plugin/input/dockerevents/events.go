@@ -42,6 +42,9 @@ type Options struct {
 	TLSCA, TLSCert, TLSKey string
 	// TLSSkipVerify accepts any certificate of the engine.
 	TLSSkipVerify bool
+	// Cause, if it is set, is called for each event but those of health
+	// checks, to say which client's request caused it.
+	Cause func(ctx context.Context, e *event.Event)
 }
 
 // Events is an [input.Input] of the events of one Docker Engine, from its
@@ -50,6 +53,9 @@ type Events struct {
 	endpoint *endpoint
 	engine   *engine
 	start    int64
+	cause    func(context.Context, *event.Event)
+	// containers are told of names that change hands, if there are any.
+	containers *Containers
 }
 
 var _ input.Input = (*Events)(nil)
@@ -62,7 +68,7 @@ func Open(u *url.URL, o Options) (*Events, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Events{endpoint: p, engine: newEngine(p), start: time.Now().UnixNano()}, nil
+	return &Events{endpoint: p, engine: newEngine(p), start: time.Now().UnixNano(), cause: o.Cause}, nil
 }
 
 // Close does nothing: an input that does not run holds nothing.
@@ -213,6 +219,10 @@ func (r *reader) add(ctx context.Context, line []byte) (err error) {
 				err = r.commit(ctx)
 			}
 			r.health.mark(ctx, &e.Docker)
+			r.containers.forget(&e.Docker)
+			if r.cause != nil && !e.Docker.HealthCheck {
+				r.cause(ctx, e)
+			}
 			r.batch.Add(e)
 		}
 	})

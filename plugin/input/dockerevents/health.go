@@ -122,5 +122,5 @@ func healthCommand(test, shell []string) string {
 	default:
 		return ""
 	}
-	return words[0] + " " + strings.Join(words[1:], " ")
+	return strings.TrimRight(strings.Join(words, " "), " ")
 }

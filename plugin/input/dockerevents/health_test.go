@@ -17,7 +17,7 @@ func TestHealthCommand(t *testing.T) {
 		{[]string{"NONE"}, nil, ""},
 		{[]string{"NONE", "x"}, nil, ""},
 		{[]string{"CMD"}, nil, ""},
-		{[]string{"CMD", "check"}, nil, "check "},
+		{[]string{"CMD", "check"}, nil, "check"},
 		{[]string{"CMD", "curl", "-f", "http://localhost/"}, []string{"/bin/bash", "-c"}, "curl -f http://localhost/"},
 		{[]string{"CMD-SHELL", "curl -f x || exit 1"}, nil, "/bin/sh -c curl -f x || exit 1"},
 		{[]string{"CMD-SHELL", "curl -f x"}, []string{"/bin/bash", "-ec"}, "/bin/bash -ec curl -f x"},

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dockerapi
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf/ringbuf"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/httpwire"
+	"github.com/containerapi/containerapi/plugin/input"
+	"github.com/containerapi/containerapi/plugin/operation"
+)
+
+const (
+	// tick is how often the input looks after what does not come by itself:
+	// requests without an answer, sockets that were made anew, lost records.
+	tick = 250 * time.Millisecond
+	// answerTime is how long a request waits for its answer before it is told
+	// of without.
+	answerTime = time.Second
+	// maxConns and maxClients are how many connections and how many processes
+	// that connected are remembered.
+	maxConns, maxClients = 16384, 16384
+	// maxBatch is how many bytes of events are queued at once.
+	maxBatch = 64 << 10
+)
+
+// Options are the settings of this input.
+type Options struct {
+	// Socket is the path of the Docker socket.
+	Socket string
+	// Ports are the TCP ports of Docker APIs on this host.
+	Ports []uint16
+	// Containers finds a container by its name or id; what it does not know
+	// stays empty.
+	Containers func(ctx context.Context, ref string) event.Container
+	// Requests gets every request that is seen.
+	Requests *Requests
+}
+
+// API is an [input.Input] of the requests to a Docker API on this host.
+type API struct {
+	o Options
+}
+
+var _ input.Input = (*API)(nil)
+
+// Open returns the input. Neither the socket nor the permission to see it need
+// be there yet.
+func Open(o Options) *API { return &API{o: o} }
+
+// Close does nothing: an input that does not run holds nothing.
+func (a *API) Close() error { return nil }
+
+// Run delivers requests until ctx ends. Where the tap cannot be loaded it says
+// why, and ends.
+func (a *API) Run(ctx context.Context, sink input.Sink) error {
+	t, err := Load(TapOptions{})
+	if err != nil {
+		sink.Info("requests to the Docker API are not seen, only its events: %v", err)
+		return nil
+	}
+	defer t.Close()
+	// The callers of the reader below.
+	stop := context.AfterFunc(ctx, func() { _ = t.Close() })
+	defer stop()
+
+	a.o.Requests.run(1)
+	defer a.o.Requests.run(-1)
+	r := &reader{Options: a.o, ctx: ctx, tap: t, sink: sink, batch: sink.Batch(), conns: make(map[ConnKey]*conn)}
+	// The only error is a size below one.
+	r.order, _ = simplelru.NewLRU[ConnKey, *conn](maxConns, func(key ConnKey, c *conn) { r.end(key, c, time.Now().UnixNano()) })
+	r.clients, _ = simplelru.NewLRU[clientKey, *Process](maxClients, nil)
+	r.watch()
+
+	ended := make(chan struct{})
+	var ticking sync.WaitGroup
+	ticking.Go(func() { r.tick(ended) })
+	defer ticking.Wait()
+	defer close(ended)
+	return r.read()
+}
+
+// clientKey names a client's end of a connection: on a unix socket by its key,
+// on TCP by its address and the server's.
+type clientKey struct {
+	peer          PeerKey
+	local, remote netip.AddrPort
+}
+
+// conn is a connection that a server took.
+type conn struct {
+	wire     *httpwire.Conn
+	mode     httpwire.Mode
+	server   uint32 // pid
+	client   clientKey
+	fallback Process
+	daemon   string
+	tcp      bool
+	next     uint64 // position of what is read next
+	asked    uint32 // pid of the client of the last request, MaxUint32 before the first
+}
+
+// reader is a run of the input.
+type reader struct {
+	Options
+	ctx  context.Context
+	tap  *Tap
+	sink input.Sink
+
+	// mu guards what follows, which read and tick both use.
+	mu      sync.Mutex
+	batch   input.Batch
+	event   event.Event
+	conns   map[ConnKey]*conn
+	order   *simplelru.LRU[ConnKey, *conn]
+	clients *simplelru.LRU[clientKey, *Process]
+	drops   uint64
+	watched os.FileInfo
+	said    string
+}
+
+// read reads the tap until it is closed.
+func (r *reader) read() error {
+	var rec Record
+	for {
+		err := r.tap.ReadInto(&rec)
+		switch {
+		case errors.Is(err, ErrClosed) || r.ctx.Err() != nil:
+			return nil
+		case errors.Is(err, ringbuf.ErrFlushed):
+			continue
+		case err != nil:
+			r.sink.Malformed(err)
+			continue
+		}
+		r.mu.Lock()
+		r.handle(&rec)
+		if r.tap.reader.AvailableBytes() == 0 || r.batch.Size() > maxBatch {
+			err = r.batch.Commit(r.ctx)
+		}
+		r.mu.Unlock()
+		if err != nil {
+			return nil // the queue or the context ended
+		}
+	}
+}
+
+// tick looks after what no record tells of.
+func (r *reader) tick(ended <-chan struct{}) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-ticker.C:
+		}
+		r.mu.Lock()
+		before := time.Now().Add(-answerTime).UnixNano()
+		for _, c := range r.conns {
+			c.wire.Flush(before)
+		}
+		r.lost()
+		r.watch()
+		_ = r.batch.Commit(r.ctx)
+		r.mu.Unlock()
+	}
+}
+
+// lost tells of records that the kernel had no room for, in an event of its
+// own: what was lost may have been an attack.
+func (r *reader) lost() {
+	n := r.tap.Drops()
+	if n == r.drops {
+		return
+	}
+	r.sink.Malformed(fmt.Errorf("%d records of requests were lost: the ring to the plugin was full", n-r.drops))
+	r.drops = n
+	e := &r.event
+	e.Reset()
+	e.Input, e.Time = event.DockerAPI, time.Now().UnixNano()
+	e.Docker.Daemon = "unix://" + r.Socket
+	e.Docker.Request.Unreadable = "lost"
+	r.batch.Add(e)
+}
+
+// watch makes the tap watch the socket, again when it was made anew.
+func (r *reader) watch() {
+	info, err := os.Stat(r.Socket)
+	if err == nil && r.watched != nil && os.SameFile(info, r.watched) {
+		return
+	}
+	if err != nil && r.watched == nil && r.said != "" {
+		return
+	}
+	sockets := []Socket{{Path: r.Socket}}
+	for _, port := range r.Ports {
+		sockets = append(sockets, Socket{Port: port})
+	}
+	r.watched = info
+	if err := r.tap.Watch(sockets); err != nil {
+		r.watched = nil
+		if text := err.Error(); text != r.said {
+			r.said = text
+			r.sink.Info("requests to %s are not seen yet: %v", r.Socket, err)
+		}
+		return
+	}
+	r.said = ""
+	r.sink.Info("seeing every request to %s", r.Socket)
+}
+
+func (r *reader) handle(rec *Record) {
+	switch rec.Kind {
+	case Connect, Sender:
+		p := rec.Process
+		r.clients.Add(clientKey{rec.Peer, rec.Local, rec.Remote}, &p)
+	case Accept:
+		r.accept(rec)
+	case Request:
+		c := r.conn(rec)
+		if rec.Position != c.next {
+			c.wire.Lost(rec.Time)
+		}
+		c.next = rec.Position + uint64(rec.Total)
+		c.wire.Request(rec.Data, rec.Total, rec.Time)
+		r.setMode(rec.Conn, c)
+	case Response:
+		c := r.conn(rec)
+		c.wire.Response(rec.Data, rec.Time)
+		r.setMode(rec.Conn, c)
+	case Close:
+		if c, ok := r.conns[rec.Conn]; ok {
+			r.end(rec.Conn, c, rec.Time)
+		}
+	case Exit:
+		for key, c := range r.conns {
+			if c.server == rec.PID {
+				r.end(key, c, rec.Time)
+			}
+		}
+	}
+}
+
+func (r *reader) accept(rec *Record) *conn {
+	c := &conn{
+		server:   rec.PID,
+		fallback: rec.Process,
+		daemon:   "unix://" + r.Socket,
+		// The server's remote end is the client's local one.
+		client: clientKey{rec.Peer, rec.Remote, rec.Local},
+		tcp:    rec.Remote.IsValid(),
+		asked:  math.MaxUint32,
+	}
+	if c.tcp {
+		c.daemon = "tcp://" + rec.Local.String()
+	}
+	c.wire = httpwire.New(func(q *httpwire.Request) { r.emit(c, q) })
+	if rec.Adopted {
+		c.wire.Lost(rec.Time)
+		c.next = rec.Position
+	}
+	r.conns[rec.Conn] = c
+	r.order.Add(rec.Conn, c)
+	return c
+}
+
+// conn returns the connection of a record, one that was not seen before as one
+// that is older than the tap.
+func (r *reader) conn(rec *Record) *conn {
+	if c, ok := r.order.Get(rec.Conn); ok {
+		return c
+	}
+	adopted := *rec
+	adopted.Adopted = true
+	return r.accept(&adopted)
+}
+
+func (r *reader) end(key ConnKey, c *conn, at int64) {
+	if _, ok := r.conns[key]; !ok {
+		return
+	}
+	delete(r.conns, key)
+	r.order.Remove(key)
+	c.wire.Close(at)
+}
+
+// setMode tells the kernel how much of the connection is wanted.
+func (r *reader) setMode(key ConnKey, c *conn) {
+	mode := c.wire.Wants()
+	if mode == c.mode {
+		return
+	}
+	c.mode = mode
+	var err error
+	switch mode {
+	case httpwire.Full:
+		err = r.tap.Forget(key)
+	case httpwire.Skim:
+		err = r.tap.Skim(key)
+	case httpwire.Ignore:
+		err = r.tap.Ignore(key)
+	}
+	if err != nil && r.ctx.Err() == nil {
+		r.sink.Info("%v", err)
+	}
+}
+
+// emit puts the event of a request into the batch.
+func (r *reader) emit(c *conn, q *httpwire.Request) {
+	e := &r.event
+	e.Reset()
+	e.Input, e.Time = event.DockerAPI, q.Time
+	if e.Time == 0 {
+		e.Time = time.Now().UnixNano()
+	}
+	d := &e.Docker
+	d.Daemon = c.daemon
+	d.Insecure = c.tcp && q.Unreadable != httpwire.TLS
+	d.Client = r.clientOf(c)
+	d.Request.First = c.asked != uint32(d.Client.PID)
+	c.asked = uint32(d.Client.PID)
+	path, version := splitTarget(q.Target)
+	d.Request.Method, d.Request.Path, d.Request.Version = q.Method, path, version
+	d.Request.Query = naming(q.Query)
+	d.Request.UserAgent = q.UserAgent
+	d.Request.Status = uint64(q.Status)
+	d.Request.Unreadable = q.Unreadable
+
+	_, id, op := operation.DockerRoute(q.Method, q.Target)
+	values, _ := url.ParseQuery(q.Query)
+	switch op.Name {
+	case "container.exec":
+		d.Command = event.Mask(strings.Join(q.Exec.Command, " "))
+	case "container.create":
+		d.Request.CreateImage = q.Create.Image
+		d.Request.CreatePrivileged = q.Create.Privileged
+		d.Request.CreateMounts = q.Create.Mounts
+	case "container.archive_read", "container.archive_write", "container.archive_stat":
+		d.Request.ArchivePath = values.Get("path")
+	case "container.commit":
+		id = values.Get("container")
+	case "image.save":
+		id = cmp.Or(id, strings.Join(values["names"], " "))
+	}
+	if strings.HasPrefix(op.Name, "container.") && id != "" {
+		d.Container = r.Containers(r.ctx, id)
+		if d.Container.ID == "" {
+			d.Container.Name = id
+		}
+	} else {
+		d.ActorName = id
+	}
+	r.Requests.add(request{
+		time: e.Time, operation: op.Name, id: id,
+		container: d.Container, command: d.Command, client: d.Client,
+	})
+	r.batch.Add(e)
+	// What the list points to is the request's.
+	d.Request.CreateMounts = nil
+}
+
+// clientOf returns the process that sent last on a connection.
+func (r *reader) clientOf(c *conn) event.Client {
+	p, ok := r.clients.Get(c.client)
+	if !ok {
+		p = &c.fallback
+	}
+	var who event.Client
+	if p.PID != 0 {
+		who = client(p)
+	}
+	if c.tcp {
+		who.Addr = c.client.local.Addr().String()
+	}
+	if who.Container.ID != "" {
+		if found := r.Containers(r.ctx, who.Container.ID); found.ID != "" {
+			who.Container = found
+		}
+	}
+	return who
+}
+
+// splitTarget returns the path of a request target, still escaped, without the
+// version of the API, and the version.
+func splitTarget(target string) (path, version string) {
+	path, _, _ = strings.Cut(target, "?")
+	if !strings.HasPrefix(path, "/") {
+		if u, err := url.Parse(path); err == nil {
+			path = u.EscapedPath()
+		}
+	}
+	rest, ok := strings.CutPrefix(path, "/v")
+	if !ok {
+		return path, ""
+	}
+	version, rest, ok = strings.Cut(rest, "/")
+	if !ok || strings.Trim(version, "0123456789.") != "" || version == "" {
+		return path, ""
+	}
+	return "/" + rest, version
+}
+
+// namingParameters are the parameters of a query that name things or choose
+// among them. Others can hold secrets: build arguments, filters by label.
+var namingParameters = map[string]bool{
+	"all": true, "condition": true, "container": true, "follow": true, "force": true, "fromImage": true,
+	"link": true, "name": true, "names": true, "path": true, "ps_args": true, "repo": true, "signal": true,
+	"since": true, "size": true, "stderr": true, "stdout": true, "stream": true, "tag": true, "tail": true,
+	"timestamps": true, "until": true, "v": true,
+}
+
+// naming returns the parameters of a query that may be shown, as they were
+// sent.
+func naming(query string) string {
+	var kept []string
+	for pair := range strings.SplitSeq(query, "&") {
+		if name, _, _ := strings.Cut(pair, "="); namingParameters[name] {
+			kept = append(kept, pair)
+		}
+	}
+	return strings.Join(kept, "&")
+}

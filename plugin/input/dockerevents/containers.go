@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dockerevents
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/containerapi/containerapi/plugin/event"
+)
+
+const (
+	// nameLimit is how long the engine may take to tell a container's name.
+	nameLimit = 500 * time.Millisecond
+	// nameLife is for how long it is believed, if no event says otherwise
+	// before: a name can be given to another container.
+	nameLife = 2 * time.Second
+	// idLength is the length of a full id, which is never given again.
+	idLength = 64
+)
+
+// Containers finds containers by what a client calls them: the id, the
+// beginning of it, or the name. It is safe for use by several goroutines.
+type Containers struct {
+	engine *engine
+	known  *lru.Cache[string, knownContainer]
+	mu     sync.Mutex
+	// resume is when the engine may be asked again.
+	resume time.Time
+}
+
+type knownContainer struct {
+	event.Container
+	until time.Time
+}
+
+// Containers returns the containers of the engine whose events these are. It
+// must be called before Run.
+func (e *Events) Containers() *Containers {
+	if e.containers == nil {
+		// The only error is a size below one.
+		known, _ := lru.New[string, knownContainer](maxContainers)
+		e.containers = &Containers{engine: newEngine(e.endpoint), known: known}
+	}
+	return e.containers
+}
+
+// forget forgets a name that may now be another container's.
+func (c *Containers) forget(d *event.Docker) {
+	if c == nil || d.Type != "container" {
+		return
+	}
+	switch d.Action {
+	case "create", "destroy", "rename":
+		c.known.Remove(d.ActorName)
+	}
+}
+
+// Find returns a container, or nothing if the engine does not know it or does
+// not answer in time.
+func (c *Containers) Find(ctx context.Context, ref string) event.Container {
+	if found, ok := c.known.Get(ref); ok && (len(ref) == idLength || time.Now().Before(found.until)) {
+		return found.Container
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Now().Before(c.resume) {
+		return event.Container{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, nameLimit)
+	defer cancel()
+	found, err := c.engine.container(ctx, ref)
+	var status *statusError
+	switch {
+	case errors.As(err, &status) && status.status == http.StatusNotFound:
+	case err != nil:
+		c.resume = time.Now().Add(inspectPause)
+		return event.Container{}
+	}
+	c.known.Add(ref, knownContainer{found, time.Now().Add(nameLife)})
+	return found
+}
+
+// container asks the engine for a container's id, name and image.
+func (g *engine) container(ctx context.Context, ref string) (event.Container, error) {
+	if g.version == "" {
+		if err := g.negotiate(ctx); err != nil {
+			return event.Container{}, err
+		}
+	}
+	body, _, err := g.get(ctx, g.version+"/containers/"+url.PathEscape(ref)+"/json", "")
+	if err != nil {
+		return event.Container{}, err
+	}
+	defer body.Close()
+	var c struct {
+		ID     string `json:"Id"`
+		Name   string
+		Config struct{ Image string }
+	}
+	if err := json.NewDecoder(io.LimitReader(body, maxInspect)).Decode(&c); err != nil {
+		return event.Container{}, errors.New("the inspect response cannot be read")
+	}
+	if len(c.Name) > 0 && c.Name[0] == '/' {
+		c.Name = c.Name[1:]
+	}
+	return event.Container{ID: c.ID, Name: c.Name, Image: c.Config.Image}, nil
+}
