@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+
+CACHE  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/containerapi
+CHECKS := $(CACHE)/bin/staticcheck
+# How long each fuzz target runs in make test.
+FUZZTIME ?= 5s
+# The modules of this repository: the plugin, and what tries it on real parts.
+MODULES := . e2e
+
+.PHONY: help build test unit fuzz e2e demo bench lint setup clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build libcontainerapi.so
+	CGO_ENABLED=1 go build -buildmode=c-shared -trimpath -ldflags "-s -w" -o libcontainerapi.so ./plugin
+	@rm -f libcontainerapi.h
+
+test: setup lint unit fuzz build e2e ## all of it: lint, unit tests, short fuzzing, end-to-end tests
+
+unit: ## unit tests under the race detector
+	go test -race ./...
+
+fuzz: ## each fuzz test for FUZZTIME
+	@go list -f '{{.ImportPath}} {{.TestGoFiles}} {{.XTestGoFiles}}' ./... | grep _test.go | while read -r package _; do \
+		for target in $$(go test -list '^Fuzz' "$$package" | grep '^Fuzz'); do \
+			echo "fuzz $$package $$target for $(FUZZTIME)"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -parallel 2 "$$package" >fuzz.log 2>&1 || \
+				{ cat fuzz.log; rm -f fuzz.log; exit 1; }; \
+		done || exit 1; \
+	done
+	@rm -f fuzz.log
+
+e2e: build ## end-to-end tests: a real engine, kube-apiserver and dockerd (after make setup)
+	cd e2e && go test -v -p 1 -count=1 -timeout 20m ./...
+
+demo: build setup ## attacks on real containers and the alerts that they raise
+	cd e2e && go run ./cmd/demo
+
+bench: build setup ## events per second, beside k8saudit
+	cd e2e && go run ./bench
+
+lint: $(CHECKS) ## go vet, staticcheck, gofmt, licence headers
+	@for module in $(MODULES); do (cd $$module && echo "lint $$module" && go vet ./... && $(CHECKS) ./...) || exit 1; done
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted, run gofmt -w:"; echo "$$unformatted"; exit 1; }
+	@bare=$$(find . -path ./.git -prune -o -type f \( -name '*.go' -o -name '*.[ch]' -o -name '*.sh' -o -name '*.lua' \
+		-o -name '*.y*ml' -o -name Makefile -o -path ./.ci/run \) ! -path '*/testdata/fuzz/*' -print | \
+		while read -r file; do head -n 3 "$$file" | grep -q 'SPDX-License-Identifier: .*Apache-2.0' || echo "$$file"; done); \
+		test -z "$$bare" || { echo "no licence header:"; echo "$$bare"; exit 1; }
+
+$(CHECKS): go.mod
+	@echo "build staticcheck"
+	GOBIN=$(CACHE)/bin go install honnef.co/go/tools/cmd/staticcheck
+
+setup: ## install and build what the tests need and this machine lacks
+	cd e2e && go run ./cmd/setup
+
+clean: ## remove what was built here; what is cached in ~/.cache/containerapi stays
+	rm -f libcontainerapi.so libcontainerapi.h fuzz.log

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package e2e tries the plugin and its rules in a real engine, on a real
+// kube-apiserver and a real Docker Engine.
+package e2e
+
+import (
+	"context"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/containerapi/containerapi/e2e/engine"
+	"github.com/containerapi/containerapi/e2e/kube"
+	"github.com/containerapi/containerapi/internal/dockertest"
+)
+
+const source = "container_api"
+
+// findEngine returns the engine that the tests use, and names it in the log.
+func findEngine(t *testing.T) engine.Engine {
+	t.Helper()
+	e, err := engine.Find(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("engine: %s", e)
+	return e
+}
+
+// plugin returns the plugin that `make build` built.
+func plugin(t *testing.T, open string) engine.Plugin {
+	t.Helper()
+	library, err := filepath.Abs("../libcontainerapi.so")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(library); err != nil {
+		t.Fatalf("run make build: %v", err)
+	}
+	return engine.Plugin{Name: "containerapi", Library: library, Open: open}
+}
+
+// startEngine starts the engine with the plugin for the length of the test.
+func startEngine(t *testing.T, p engine.Plugin, rules ...string) *engine.Process {
+	t.Helper()
+	run, err := engine.Start(findEngine(t), engine.Config{
+		Plugins: []engine.Plugin{p},
+		Source:  source,
+		Rules:   rules,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := run.Stop(); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the engine logged:\n%s", run.Stderr())
+		}
+	})
+	return run
+}
+
+// startCluster starts a cluster for the length of the test.
+func startCluster(t *testing.T, o kube.Options) *kube.Cluster {
+	t.Helper()
+	c, err := kube.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// startDocker starts a Docker Engine for the length of the test.
+func startDocker(t *testing.T, flags ...string) *dockertest.Daemon {
+	t.Helper()
+	// A test that is skipped for want of a part proves nothing here.
+	if _, err := exec.LookPath("dockerd"); err != nil || os.Getuid() != 0 {
+		t.Fatal("needs root and a dockerd: run make setup")
+	}
+	return dockertest.Start(t, flags...)
+}
+
+// webhook returns a URL for the plugin's webhook, at a port that is free.
+func webhook(t *testing.T) (url, address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return "http://" + l.Addr().String() + "/k8s-audit", l.Addr().String()
+}
+
+// awaitListener waits until the engine's plugin listens, so that no event is
+// sent before.
+func awaitListener(t *testing.T, run *engine.Process, address string) {
+	t.Helper()
+	until(t, 30*time.Second, "the webhook listens", func() bool {
+		select {
+		case <-run.Ended():
+			t.Fatalf("the engine ended: %v\n%s", run.Err(), run.Stderr())
+		default:
+		}
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+}
+
+// until waits until a condition holds.
+func until(t *testing.T, limit time.Duration, what string, condition func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	for !condition() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("within %s it did not come about that %s", limit, what)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
