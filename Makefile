@@ -12,9 +12,10 @@ MODULES := . e2e
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## build libcontainerapi.so
+build: ## build libcontainerapi.so, and libcontainerapi-extract.so for use beside k8saudit
 	CGO_ENABLED=1 go build -buildmode=c-shared -trimpath -ldflags "-s -w" -o libcontainerapi.so ./plugin
-	@rm -f libcontainerapi.h
+	CGO_ENABLED=1 go build -tags extract -buildmode=c-shared -trimpath -ldflags "-s -w" -o libcontainerapi-extract.so ./plugin
+	@rm -f libcontainerapi.h libcontainerapi-extract.h
 
 test: setup lint unit fuzz build e2e ## all of it: lint, unit tests, short fuzzing, end-to-end tests
 
@@ -34,7 +35,9 @@ fuzz: ## each fuzz test for FUZZTIME
 e2e: build ## end-to-end tests: a real engine, kube-apiserver and dockerd (after make setup)
 	cd e2e && go test -v -p 1 -count=1 -timeout 20m ./...
 
-demo: build setup ## attacks on real containers and the alerts that they raise
+demo: ## attacks on real containers and the alerts that they raise
+	cd e2e && go run ./cmd/setup -demo
+	@$(MAKE) --no-print-directory build
 	cd e2e && go run ./cmd/demo
 
 bench: build setup ## events per second, beside k8saudit
@@ -44,7 +47,7 @@ lint: $(CHECKS) ## go vet, staticcheck, gofmt, licence headers
 	@for module in $(MODULES); do (cd $$module && echo "lint $$module" && go vet ./... && $(CHECKS) ./...) || exit 1; done
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted, run gofmt -w:"; echo "$$unformatted"; exit 1; }
 	@bare=$$(find . -path ./.git -prune -o -type f \( -name '*.go' -o -name '*.[ch]' -o -name '*.sh' -o -name '*.lua' \
-		-o -name '*.y*ml' -o -name Makefile -o -path ./.ci/run \) ! -path '*/testdata/fuzz/*' -print | \
+		-o -name '*.y*ml' -o -name Makefile -o -path ./.ci/run \) ! -path '*/testdata/fuzz/*' ! -name '*_bpfel.go' -print | \
 		while read -r file; do head -n 3 "$$file" | grep -q 'SPDX-License-Identifier: .*Apache-2.0' || echo "$$file"; done); \
 		test -z "$$bare" || { echo "no licence header:"; echo "$$bare"; exit 1; }
 
@@ -56,4 +59,4 @@ setup: ## install and build what the tests need and this machine lacks
 	cd e2e && go run ./cmd/setup
 
 clean: ## remove what was built here; what is cached in ~/.cache/containerapi stays
-	rm -f libcontainerapi.so libcontainerapi.h fuzz.log
+	rm -f libcontainerapi*.so libcontainerapi*.h fuzz.log

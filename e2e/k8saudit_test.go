@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,7 +29,9 @@ func TestK8sAudit(t *testing.T) {
 		own := plugin(t, file)
 		theirs := engine.Plugin{Name: "k8saudit", Library: library, Open: file, Init: map[string]any{"useAsync": false}}
 		want := replay(t, engine.Config{Plugins: []engine.Plugin{own}, Source: source})
-		got := replay(t, engine.Config{Plugins: []engine.Plugin{theirs, plugin(t, "")}, Source: "k8s_audit"})
+		ours := plugin(t, "")
+		ours.Name, ours.Library = "containerapi-extract", strings.TrimSuffix(ours.Library, ".so")+"-extract.so"
+		got := replay(t, engine.Config{Plugins: []engine.Plugin{theirs, ours}, Source: "k8s_audit"})
 		if len(want) == 0 || !slices.Equal(got, want) {
 			t.Errorf("%s:\n got %q\nwant %q", file, got, want)
 		}

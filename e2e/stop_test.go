@@ -85,9 +85,11 @@ func TestReload(t *testing.T) {
 	url, address := webhook(t)
 	run := startEngine(t, plugin(t, url+",docker://"+daemon.Socket), "testdata/audit.yaml")
 	awaitListener(t, run, address)
+	// How many times the plugin was ready: an input is, when it says so.
 	listening := func() int {
-		return strings.Count(run.Stderr(), "receiving Kubernetes audit events")
+		return min(strings.Count(run.Stderr(), "receiving Kubernetes audit events"), strings.Count(run.Stderr(), "seeing every request"))
 	}
+	until(t, 30*time.Second, "the inputs are ready", func() bool { return listening() == 1 })
 	files := func() int {
 		all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", run.Pid()))
 		if err != nil {
@@ -102,7 +104,7 @@ func TestReload(t *testing.T) {
 		if err := run.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
-		until(t, 30*time.Second, "the webhook is back", func() bool { return listening() > before })
+		until(t, 30*time.Second, "the inputs are back", func() bool { return listening() > before })
 		t.Logf("reloaded after %s", time.Since(start).Round(time.Millisecond))
 		name := fmt.Sprintf("volume-%d", before)
 		attempt := 0

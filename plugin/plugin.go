@@ -3,30 +3,21 @@
 package main
 
 import (
-	"fmt"
-	"io"
 	"log"
 	"os"
 
 	"github.com/falcosecurity/plugin-sdk-go/pkg/sdk"
 	"github.com/falcosecurity/plugin-sdk-go/pkg/sdk/plugins"
-	"github.com/falcosecurity/plugin-sdk-go/pkg/sdk/plugins/source"
 
 	"github.com/containerapi/containerapi/plugin/config"
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/falco"
 	"github.com/containerapi/containerapi/plugin/field"
 	"github.com/containerapi/containerapi/plugin/history"
-	events "github.com/containerapi/containerapi/plugin/source"
 )
 
-const (
-	// pluginID is the id for development. It is to be replaced once, here, by
-	// one from https://github.com/falcosecurity/plugins.
-	pluginID = 999
-	// version is the plugin's and the rules' version.
-	version = "0.1.0"
-)
+// version is the plugin's and the rules' version.
+const version = "0.1.0"
 
 // Plugin is one initialized plugin: Falco makes one for each event source that
 // it is used for.
@@ -48,15 +39,15 @@ type Plugin struct {
 func (p *Plugin) Info() *plugins.Info {
 	return &plugins.Info{
 		ID:          pluginID,
-		Name:        "containerapi",
+		Name:        pluginName,
 		Description: "Credential access through container APIs: Kubernetes audit events and Docker Engine events",
-		EventSource: "container_api",
+		EventSource: eventSource,
 		Contact:     "github.com/containerapi/containerapi",
 		Version:     version,
 		// The oldest version with all that is used, so that every Falco from
 		// 0.36 on loads the plugin.
 		RequiredAPIVersion:  "3.0.0",
-		ExtractEventSources: []string{"container_api", "k8s_audit"},
+		ExtractEventSources: []string{extractSource},
 	}
 }
 
@@ -85,19 +76,6 @@ func (p *Plugin) Destroy() {
 	}
 }
 
-// Open implements source.Plugin.
-func (p *Plugin) Open(params string) (source.Instance, error) {
-	inputs, err := openInputs(params, p.config)
-	if err != nil {
-		return nil, err
-	}
-	return events.Open(inputs, events.Options{
-		QueueSize:    p.config.QueueSize,
-		MaxEventSize: p.config.MaxEventSize,
-		Log:          p.log,
-	}), nil
-}
-
 // View implements falco.Extractor.
 func (p *Plugin) View() *falco.View { return p.view }
 
@@ -113,13 +91,4 @@ func (p *Plugin) Facts(payload []byte, to *falco.Block) {
 		p.history.TellStage(e)
 		field.Fill(e, to)
 	})
-}
-
-// String implements sdk.Stringer: evt.plugininfo is the event itself.
-func (p *Plugin) String(e sdk.EventReader) (string, error) {
-	b, err := io.ReadAll(e.Reader())
-	if err != nil {
-		return "", fmt.Errorf("read event: %w", err)
-	}
-	return string(b), nil
 }

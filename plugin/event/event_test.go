@@ -187,6 +187,7 @@ func TestMask(t *testing.T) {
 		"env DB_PASSWORD='hunter two' run":                         "env DB_PASSWORD=*** run",
 		"sh -c export CANARY=hunter2; ./run":                       "sh -c export CANARY=***; ./run",
 		"docker run -e db=hunter2 --env=x=hunter2 busybox":         "docker run -e db=*** --env=x=*** busybox",
+		"docker run --label note=hunter2 -l x=hunter2 busybox":     "docker run --label note=*** -l x=*** busybox",
 		"docker build --build-arg key=hunter2 .":                   "docker build --build-arg key=*** .",
 		"psql --password=hunter2":                                  "psql --password=***",
 		"vault login --token hunter2":                              "vault login --token ***",
@@ -202,6 +203,22 @@ func TestMask(t *testing.T) {
 	} {
 		if got := Mask(plain); strings.Contains(got, "hunter") || got != want {
 			t.Errorf("Mask(%q) = %q, want %q", plain, got, want)
+		}
+	}
+}
+
+func TestMaskArgs(t *testing.T) {
+	for want, args := range map[string][]string{
+		"docker inspect victim":                                         {"docker", "inspect", "victim"},
+		"docker ps --format={{.ID}} -q":                                 {"docker", "ps", "--format={{.ID}}", "-q"},
+		"docker commit -c ENV a=*** -c LABEL b=*** -m *** one two":      {"docker", "commit", "-c", "ENV a=hunter2", "-c", "LABEL b=hunter2", "-m", "hunter2", "one", "two"},
+		"docker run -e x=*** --label y=*** -v /:/host busybox":          {"docker", "run", "-e", "x=hunter2", "--label", "y=hunter2", "-v", "/:/host", "busybox"},
+		"docker run --env=x=*** --label=y=*** busybox":                  {"docker", "run", "--env=x=hunter2", "--label=y=hunter2", "busybox"},
+		`curl -d {"Cmd":["env"]} http://docker/containers/json?all=***`: {"curl", "-d", `{"Cmd":["env"]}`, "http://docker/containers/json?all=1"},
+		"dd if=/run/secrets/token":                                      {"dd", "if=/run/secrets/token"},
+	} {
+		if got := MaskArgs(args); got != want {
+			t.Errorf("MaskArgs(%q) = %q, want %q", args, got, want)
 		}
 	}
 }

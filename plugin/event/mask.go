@@ -20,8 +20,9 @@ var secrets = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)([\w.-]*(?:pass|pwd|secret|token|api_?key|access_?key|private_?key|credential|auth)[\w.-]*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s"'&|;]+)`),
 	// --password …, --token …
 	regexp.MustCompile(`(?i)((?:^|\s)--?[\w-]*(?:pass|pwd|secret|token|api-?key|access-?key|private-?key|credential)[\w-]*\s+)("[^"]*"|'[^']*'|[^\s"'|;-][^\s"'|;]*)`),
-	// docker run -e name=…, docker build --build-arg name=…
-	regexp.MustCompile(`((?:^|\s)(?:-e|--env|--build-arg)[\s=]\s*["']?[\w.-]+=)("[^"]*"|'[^']*'|[^\s"'|;]+)`),
+	// docker run -e name=…, docker build --build-arg name=…; labels, too, may
+	// hold anything
+	regexp.MustCompile(`((?:^|\s)(?:-e|--env|--build-arg|--label|-l)[\s=]\s*["']?[\w.-]+=)("[^"]*"|'[^']*'|[^\s"'|;]+)`),
 	// NAME=… of the environment; a path stays, a reader of files needs it
 	regexp.MustCompile(`(\b[A-Z_][A-Z0-9_]*=)("[^"/]*"|'[^'/]*'|[^\s"'|;/$][^\s"'|;]*)`),
 	// curl -u user:password
@@ -52,4 +53,26 @@ func Mask(command string) string {
 func mayHoldSecret(command string) bool {
 	return strings.ContainsAny(command, "=:") || strings.Contains(command, "-") || strings.Contains(command, "eyJ") ||
 		strings.Contains(command, "earer ") || strings.Contains(command, "asic ")
+}
+
+// assignment is name=value anywhere in a word. A value that begins a path or a
+// JSON text stays: it says what is acted on, not what with.
+var assignment = regexp.MustCompile(`([\w.-]+=)([^\s/{&][^\s&]*)`)
+
+// MaskArgs returns the command line of a client as one text. In the words of a
+// client, unlike in those that it has run in a container, every name=value may
+// be a secret: an environment variable, a label, a build argument; and so may a
+// message. Options keep their values, but for those that Mask knows.
+func MaskArgs(args []string) string {
+	words := make([]string, len(args))
+	for i, arg := range args {
+		switch {
+		case i > 0 && (args[i-1] == "-m" || args[i-1] == "--message"):
+			arg = masked
+		case !strings.HasPrefix(arg, "-"):
+			arg = assignment.ReplaceAllString(arg, "${1}"+masked)
+		}
+		words[i] = arg
+	}
+	return Mask(strings.Join(words, " "))
 }

@@ -169,7 +169,7 @@ func kubectlResource(k *event.Kube) string {
 // or a broken escape left out. See net/url.ParseQuery.
 func query(uri, name string) string {
 	_, rest, _ := strings.Cut(uri, "?")
-	if !strings.Contains(rest, name) && strings.IndexByte(rest, '%') < 0 {
+	if !strings.Contains(rest, name) && strings.IndexByte(rest, '%') < 0 && strings.IndexByte(rest, '+') < 0 {
 		return ""
 	}
 	for rest != "" {

@@ -29,7 +29,7 @@ func client(p *Process) event.Client {
 		Name:       p.Comm,
 		ParentName: p.ParentComm,
 		Exe:        p.Exe,
-		Cmdline:    event.Mask(strings.Join(p.Args, " ")),
+		Cmdline:    event.MaskArgs(p.Args),
 		UID:        int64(p.UID),
 		LoginUID:   -1,
 	}
@@ -58,7 +58,7 @@ func fromProc(c *event.Client) {
 		c.Exe = exe
 	}
 	if args, err := os.ReadFile(dir + "cmdline"); err == nil {
-		c.Cmdline = event.Mask(strings.TrimSuffix(strings.ReplaceAll(string(args), "\x00", " "), " "))
+		c.Cmdline = event.MaskArgs(strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00"))
 	}
 	if cgroup, err := os.ReadFile(dir + "cgroup"); err == nil {
 		if ids := containerID.FindAllString(string(cgroup), -1); len(ids) > 0 {
