@@ -7,7 +7,7 @@ FUZZTIME ?= 5s
 # The modules of this repository: the plugin, and what tries it on real parts.
 MODULES := . e2e
 
-.PHONY: help build test unit fuzz e2e demo bench lint setup clean
+.PHONY: help build test unit fuzz e2e demo bench lint generate objects setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,7 +17,7 @@ build: ## build libcontainerapi.so, and libcontainerapi-extract.so for use besid
 	CGO_ENABLED=1 go build -tags extract -buildmode=c-shared -trimpath -ldflags "-s -w" -o libcontainerapi-extract.so ./plugin
 	@rm -f libcontainerapi.h libcontainerapi-extract.h
 
-test: setup lint unit fuzz build e2e ## all of it: lint, unit tests, short fuzzing, end-to-end tests
+test: setup lint objects unit fuzz build e2e ## all of it: lint, unit tests, short fuzzing, end-to-end tests
 
 unit: ## unit tests under the race detector
 	go test -race ./...
@@ -54,6 +54,15 @@ lint: $(CHECKS) ## go vet, staticcheck, gofmt, licence headers
 $(CHECKS): go.mod
 	@echo "build staticcheck"
 	GOBIN=$(CACHE)/bin go install honnef.co/go/tools/cmd/staticcheck
+
+generate: ## compile the eBPF program; its objects are committed
+	cd plugin/input/dockerapi && go generate
+
+objects: ## check that the committed eBPF objects are what their source compiles to
+	@old=$$(mktemp -d) && cp plugin/input/dockerapi/*_bpfel.o $$old/ && $(MAKE) --no-print-directory generate && \
+		for object in $$old/*.o; do \
+			cmp $$object plugin/input/dockerapi/$${object##*/} || { echo "commit what make generate made"; exit 1; }; \
+		done; status=$$?; rm -r $$old; exit $$status
 
 setup: ## install and build what the tests need and this machine lacks
 	cd e2e && go run ./cmd/setup

@@ -149,16 +149,23 @@ struct scratch {
 };
 
 /* Every process' mark by its pid, whole, so that no process can take the place
- * of another. */
+ * of another. It alone is .bss: a map's value can be 4 MiB at most before Linux
+ * 5.16. */
 enum mark marks[PIDS];
 
 /* Threads whose process has no mark, so that the end of a system call is over
- * after four loads for nearly everything on the machine. A thread is known by
+ * after a look-up in an array for nearly everything on the machine. A thread is known by
  * where its registers are saved: at the top of its kernel stack. An entry counts
  * only with the salt under which it was made, which changes with every new mark
  * and with every new thread that has one, as it can have a stranger's stack. */
-__u64 strangers[STRANGERS];
-__u64 salt;
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, STRANGERS);
+	__type(key, __u32);
+	__type(value, __u64);
+} strangers SEC(".maps");
+
+__u64 salt SEC(".data");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -1154,12 +1161,14 @@ static __always_inline int on_send(const struct call *c)
 /* The verifier lets pointers become a number by their difference only. */
 static __always_inline __u64 thread_of(struct pt_regs *regs)
 {
-	return (__u64)regs - (__u64)strangers;
+	return (__u64)regs - (__u64)marks;
 }
 
 static __always_inline __u64 *stranger(__u64 thread)
 {
-	return &strangers[thread >> STACK_SHIFT & (STRANGERS - 1)];
+	__u32 slot = thread >> STACK_SHIFT & (STRANGERS - 1);
+
+	return bpf_map_lookup_elem(&strangers, &slot);
 }
 
 static __noinline int on_exit(__u64 *ctx, __u32 op)
@@ -1169,9 +1178,12 @@ static __noinline int on_exit(__u64 *ctx, __u32 op)
 	__u64 made = *(volatile __u64 *)&salt;
 	enum mark mark = *(volatile enum mark *)&marks[bpf_get_current_pid_tgid() >> 32 & (PIDS - 1)];
 	struct call c = {};
+	__u64 *entry;
 
 	if (mark != MARK_WATCHED && !(op & OP_OF_ANYONE)) {
-		*stranger(thread) = thread + made;
+		entry = stranger(thread);
+		if (entry)
+			*entry = thread + made;
 		return 0;
 	}
 	c.op = op & ~OP_OF_ANYONE;
@@ -1228,7 +1240,7 @@ SEC("tp_btf/sys_exit")
 int tap_sys_exit(__u64 *ctx)
 {
 	struct pt_regs *regs = (void *)ctx[0];
-	__u64 nr = SYSCALL_NR(regs), thread;
+	__u64 nr = SYSCALL_NR(regs), thread, *entry;
 	__u32 op;
 
 	if (nr >= SYSCALLS)
@@ -1236,9 +1248,12 @@ int tap_sys_exit(__u64 *ctx)
 	op = ops[nr];
 	if (!op)
 		return 0;
-	thread = thread_of(regs);
-	if (!(op & OP_OF_ANYONE) && *stranger(thread) == thread + salt)
-		return 0;
+	if (!(op & OP_OF_ANYONE)) {
+		thread = thread_of(regs);
+		entry = stranger(thread);
+		if (entry && *entry == thread + salt)
+			return 0;
+	}
 	return on_exit(ctx, op);
 }
 

@@ -153,6 +153,7 @@ const (
 	tapMapRing        = "ring"
 	tapMapScratches   = "scratches"
 	tapMapSenders     = "senders"
+	tapMapStrangers   = "strangers"
 	tapProgTapExec    = "tap_exec"
 	tapProgTapExit    = "tap_exit"
 	tapProgTapFork    = "tap_fork"
@@ -160,7 +161,6 @@ const (
 	tapProgTapSysExit = "tap_sys_exit"
 	tapVarMarks       = "marks"
 	tapVarSalt        = "salt"
-	tapVarStrangers   = "strangers"
 )
 
 // loadTap returns the embedded CollectionSpec for tap.
@@ -226,15 +226,15 @@ type tapMapSpecs struct {
 	Ring        *ebpf.MapSpec `ebpf:"ring"`
 	Scratches   *ebpf.MapSpec `ebpf:"scratches"`
 	Senders     *ebpf.MapSpec `ebpf:"senders"`
+	Strangers   *ebpf.MapSpec `ebpf:"strangers"`
 }
 
 // tapVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tapVariableSpecs struct {
-	Marks     *ebpf.VariableSpec `ebpf:"marks"`
-	Salt      *ebpf.VariableSpec `ebpf:"salt"`
-	Strangers *ebpf.VariableSpec `ebpf:"strangers"`
+	Marks *ebpf.VariableSpec `ebpf:"marks"`
+	Salt  *ebpf.VariableSpec `ebpf:"salt"`
 }
 
 // tapObjects contains all objects after they have been loaded into the kernel.
@@ -267,6 +267,7 @@ type tapMaps struct {
 	Ring        *ebpf.Map `ebpf:"ring"`
 	Scratches   *ebpf.Map `ebpf:"scratches"`
 	Senders     *ebpf.Map `ebpf:"senders"`
+	Strangers   *ebpf.Map `ebpf:"strangers"`
 }
 
 func (m *tapMaps) Close() error {
@@ -281,6 +282,7 @@ func (m *tapMaps) Close() error {
 		m.Ring,
 		m.Scratches,
 		m.Senders,
+		m.Strangers,
 	)
 }
 
@@ -288,9 +290,8 @@ func (m *tapMaps) Close() error {
 //
 // It can be passed to loadTapObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tapVariables struct {
-	Marks     *ebpf.Variable `ebpf:"marks"`
-	Salt      *ebpf.Variable `ebpf:"salt"`
-	Strangers *ebpf.Variable `ebpf:"strangers"`
+	Marks *ebpf.Variable `ebpf:"marks"`
+	Salt  *ebpf.Variable `ebpf:"salt"`
 }
 
 // tapPrograms contains all programs after they have been loaded into the kernel.
