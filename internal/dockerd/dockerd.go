@@ -273,6 +273,7 @@ func (d *Daemon) Close() error {
 	d.kill("")
 	d.killContainers()
 	d.removeCgroups()
+	d.removeSockets()
 	if d.log != nil {
 		_ = d.log.Close()
 	}
@@ -293,9 +294,16 @@ func (d *Daemon) cgroups() []string {
 	return all
 }
 
-// killContainers ends every process of the daemon's containers.
+// killContainers ends every process of the daemon's containers. Those that a runc
+// froze for a moment, and was killed in that moment, are thawed to die.
 func (d *Daemon) killContainers() {
 	for _, cgroup := range d.cgroups() {
+		for file, thawed := range map[string]string{"freezer.state": "THAWED", "cgroup.freeze": "0"} {
+			frozen, _ := filepath.Glob(cgroup + "/*/" + file)
+			for _, name := range frozen {
+				_ = os.WriteFile(name, []byte(thawed), 0)
+			}
+		}
 		lists, _ := filepath.Glob(cgroup + "/*/cgroup.procs")
 		for _, list := range lists {
 			text, _ := os.ReadFile(list)
@@ -333,6 +341,18 @@ func (d *Daemon) removeCgroups() {
 			for errors.Is(syscall.Rmdir(dir), syscall.EBUSY) && time.Now().Before(limit) {
 				time.Sleep(10 * time.Millisecond)
 			}
+		}
+	}
+}
+
+// removeSockets removes the sockets of the containers' shims, which are in a
+// folder of containerd's for all daemons.
+func (d *Daemon) removeSockets() {
+	addresses, _ := filepath.Glob(d.Dir + "/exec/containerd/daemon/io.containerd.runtime.v2.task/moby/*/address")
+	for _, name := range addresses {
+		address, _ := os.ReadFile(name)
+		if path, ok := strings.CutPrefix(string(address), "unix://"); ok {
+			_ = os.Remove(path)
 		}
 	}
 }

@@ -17,9 +17,27 @@ type act struct {
 	// show is what to show in place of run; empty to show run as a command
 	// line.
 	show string
-	// expect names the rule of each alert that it must raise, in any order.
-	// Honest work expects none.
+	// expect names the rule of each alert that it must raise, in whatever order
+	// they arrive, from the one to show first. Honest work expects none.
 	expect []string
+	// untapped is the same for where Docker's events are all that is seen. An
+	// attack that leaves no event has none, and is left out there.
+	untapped []string
+	// tcp says that it goes to the port of the Docker API without TLS.
+	tcp bool
+}
+
+// on returns the act as it is to be done on a machine: where requests to Docker
+// are seen or only its events, and where the Docker Engine listens on its port
+// or another program has that. It returns false where nothing comes of it.
+func (a act) on(tapped, port bool) (act, bool) {
+	if a.api != docker || len(a.expect) == 0 {
+		return a, true
+	}
+	if !tapped {
+		a.expect = a.untapped
+	}
+	return a, len(a.expect) > 0 && (port || !a.tcp)
 }
 
 // The APIs of acts.
@@ -37,35 +55,84 @@ const (
 	podExec    = "Kubernetes Pod Exec"
 	podLogs    = "Kubernetes Pod Logs Read"
 	dockerExec = "Docker Exec"
+	copied     = "Docker Copy From Container"
+	exported   = "Docker Container Exported"
+	committed  = "Docker Container Committed"
+	logsRead   = "Docker Logs Read"
+	// Docker's own programs inspect a container before they do other things
+	// with it.
+	inspected = "Docker Container Inspected"
+
+	unexpectedRead = "Docker Credentials Read By Unexpected Process"
+	unexpectedUse  = "Docker Socket Used By Unexpected Process"
+	containerRead  = "Docker Credentials Read From Container"
+	plainTCP       = "Docker API Reached Over TCP Without TLS"
 )
 
-// victim is the container that is attacked: a password in its environment, a
-// file and its logs, and a health check.
-const victim = `docker run -d --name shop -e DB_PASSWORD \
+// containers are those that are there before the first act: a shop that has a
+// password in its environment, in a file and in its logs, and a health check;
+// and one that an attacker got into, with the files of the host.
+const containers = `docker run -d --name shop -e DB_PASSWORD \
 	--health-cmd 'test -s /run/secrets/token' --health-interval 1s busybox \
 	sh -c 'mkdir -p /run/secrets; echo $DB_PASSWORD >/run/secrets/token; echo connected with $DB_PASSWORD; exec sleep 1000'
+docker run -d --name attacker -v /:/host busybox sleep 1000
 until test -n "$(docker ps -q -f name=shop -f health=healthy)"; do sleep 0.1; done`
 
+// curl makes a command of curl that speaks to Docker's socket.
+const curl = `curl() { command curl -sf --unix-socket ${DOCKER_HOST#unix://} "$@"; }
+`
+
 var acts = []act{
-	{title: "Read a container's environment", api: docker,
-		run:    "docker exec shop env",
-		expect: []string{dockerExec}},
+	{title: "Read the environment of all containers", api: docker,
+		run:    "docker ps -q | xargs docker inspect",
+		expect: []string{inspected, inspected}},
+	{title: "Read a container's logs", api: docker,
+		run:    "docker logs shop",
+		expect: []string{logsRead}},
+	{title: "Both with curl, without docker", api: docker,
+		run: curl + `curl http://docker/containers/shop/json
+			curl -o log 'http://docker/containers/shop/logs?stdout=1'`,
+		show:   "$ curl --unix-socket docker.sock http://docker/containers/shop/json; … /containers/shop/logs",
+		expect: []string{unexpectedRead, unexpectedRead}},
+	{title: "With docker under another name", api: docker,
+		run: `cp "$(command -v docker)" backup-agent
+			./backup-agent inspect shop`,
+		show:   "$ cp $(command -v docker) backup-agent; ./backup-agent inspect shop",
+		expect: []string{unexpectedRead, unexpectedUse}},
+	{title: "From a container with the host's files", api: docker,
+		run: `docker exec attacker busybox chroot /host \
+			curl -sf --unix-socket ${DOCKER_HOST#unix://} http://docker/containers/shop/json`,
+		show:     "$ docker exec attacker chroot /host curl --unix-socket docker.sock http://docker/containers/shop/json",
+		expect:   []string{containerRead, dockerExec},
+		untapped: []string{dockerExec}},
+	{title: "Over TCP without TLS", api: docker, tcp: true,
+		run:    "curl -sf http://" + plainAddress + "/containers/shop/json",
+		show:   "$ curl http://" + plainAddress + "/containers/shop/json",
+		expect: []string{plainTCP}},
+	{title: "Run a command in a container", api: docker,
+		run:      "docker exec shop env",
+		expect:   []string{dockerExec},
+		untapped: []string{dockerExec}},
 	{title: "The same with curl, without docker", api: docker,
-		run: `curl() { command curl -sf --unix-socket ${DOCKER_HOST#unix://} -H 'Content-Type: application/json' "$@"; }
-			id=$(curl http://docker/v1.41/containers/shop/exec -d '{"AttachStdout":true,"Cmd":["env"]}' |
+		run: curl + `json='Content-Type: application/json'
+			id=$(curl -H "$json" http://docker/v1.41/containers/shop/exec -d '{"AttachStdout":true,"Cmd":["env"]}' |
 				sed 's/.*"Id":"\([0-9a-f]*\)".*/\1/')
-			curl http://docker/v1.41/exec/$id/start -d '{}' -o environment`,
-		show:   "$ curl --unix-socket docker.sock -d … http://docker/containers/shop/exec",
-		expect: []string{dockerExec}},
+			curl -H "$json" http://docker/v1.41/exec/$id/start -d '{}' -o environment`,
+		show:     "$ curl --unix-socket docker.sock -d … http://docker/containers/shop/exec",
+		expect:   []string{unexpectedRead, unexpectedUse},
+		untapped: []string{dockerExec}},
 	{title: "Copy a token out of a container", api: docker,
-		run:    "docker cp shop:/run/secrets/token .",
-		expect: []string{"Docker Copy From Container"}},
+		run:      "docker cp shop:/run/secrets/token .",
+		expect:   []string{copied},
+		untapped: []string{copied}},
 	{title: "Take a container's whole file system", api: docker,
-		run:    "docker export shop >stolen.tar",
-		expect: []string{"Docker Container Exported"}},
+		run:      "docker export shop >stolen.tar",
+		expect:   []string{exported},
+		untapped: []string{exported}},
 	{title: "Make an image of a running container", api: docker,
-		run:    "docker commit shop stolen-image",
-		expect: []string{"Docker Container Committed"}},
+		run:      "docker commit shop stolen-image",
+		expect:   []string{committed},
+		untapped: []string{committed}},
 
 	{title: "List all secrets of the cluster", api: kubernetes, as: "admin",
 		run:    "kubectl get secrets -A",

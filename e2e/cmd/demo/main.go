@@ -4,7 +4,8 @@
 // shows each theft beside the alert that it raises. It starts all parts of its
 // own, on loopback, and ends them: a Docker Engine, an engine for the rules and
 // a kube-apiserver. Where kube-apiserver was never built it takes what one wrote
-// into its audit log.
+// into its audit log, and where the kernel lets no one see the requests to Docker
+// it makes do with Docker's events.
 package main
 
 import (
@@ -18,6 +19,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -111,12 +113,18 @@ func run(ctx context.Context, started *parts, live, recorded bool) error {
 		return err
 	}
 	started.add(func() error { return os.RemoveAll(dir) })
+	// What is killed in the midst of its work cleans up nothing: let it leave
+	// its files where they go with the rest.
+	if err := os.Setenv("TMPDIR", dir); err != nil {
+		return err
+	}
 	// Its length is a multiple of three, so that its base64 form is in that of
 	// any text that begins with it.
 	secret := "dummy-" + rand.Text()[:24]
 
 	report.printf("%s\n\n", bold.Sprint("Credential theft through container APIs, and what sees it"))
-	daemon, err := dockerd.Start(ctx)
+	flags := plainFlags()
+	daemon, err := dockerd.Start(ctx, flags...)
 	if err != nil {
 		return err
 	}
@@ -126,14 +134,17 @@ func run(ctx context.Context, started *parts, live, recorded bool) error {
 		return fmt.Errorf("docker version: %w", err)
 	}
 	report.part("Docker", "Docker Engine "+strings.TrimSpace(string(version))+", started for this demo")
+	if len(flags) == 0 {
+		report.part("", "not over TCP: another program has "+plainAddress)
+	}
 	stages := map[string]stage{docker: &shellStage{
 		dir:    dir,
 		env:    func(string) []string { return append(daemon.Env(), "DB_PASSWORD="+secret) },
 		secret: secret,
 		marker: act{run: "docker volume create $MARK"},
 	}}
-	if err := stages[docker].perform(ctx, act{run: victim}); err != nil {
-		return fmt.Errorf("start the victim: %w", err)
+	if err := stages[docker].perform(ctx, act{run: containers}); err != nil {
+		return fmt.Errorf("start containers: %w", err)
 	}
 
 	rulesEngine, webhook, err := startEngine(ctx, report, dir, daemon)
@@ -141,6 +152,17 @@ func run(ctx context.Context, started *parts, live, recorded bool) error {
 		return err
 	}
 	started.add(rulesEngine.Stop)
+	untapped, err := awaitTap(ctx, rulesEngine, daemon.Socket)
+	if err != nil {
+		return err
+	}
+	if untapped == "" {
+		report.part("Requests", "all to the Docker API are seen, with the process that makes them")
+	} else {
+		report.part("Requests", "to the Docker API cannot be seen here, only Docker's events; attacks that leave none are")
+		report.part("", "left out. The plugin says:")
+		report.printf("%s\n", wrap(untapped, width))
+	}
 	report.part("Rules", fmt.Sprintf("%d in %s", len(rules), filepath.Base(rulesFile)))
 
 	secrets := []string{secret}
@@ -166,11 +188,29 @@ func run(ctx context.Context, started *parts, live, recorded bool) error {
 		stages[recordedKubernetes] = &recordedStage{dir: recordings, webhook: webhook}
 	}
 	leaked := func() error { return leaks(secrets, rulesEngine.Stdout(), rulesEngine.Stderr()) }
-	return perform(ctx, report, newPlayer(ctx, rulesEngine, stages), leaked)
+	var chosen []act
+	for _, a := range acts {
+		if a, ok := a.on(untapped == "", len(flags) > 0); ok && stages[a.api] != nil {
+			chosen = append(chosen, a)
+		}
+	}
+	return perform(ctx, report, newPlayer(ctx, rulesEngine, stages), chosen, since(untapped == "", cluster != nil), leaked)
 }
 
-// perform does all acts that there is a stage for, and tells of them.
-func perform(ctx context.Context, report *report, player *player, leaks func() error) error {
+// since says from when latency counts: the time of an event.
+func since(tapped, live bool) string {
+	from := "Docker took the request"
+	if !tapped {
+		from = "Docker told of the event"
+	}
+	if live {
+		return from + ", or kube-apiserver took the request, which sends events every 100 ms"
+	}
+	return from + ", or the recorded events were sent"
+}
+
+// perform does acts and tells of them.
+func perform(ctx context.Context, report *report, player *player, acts []act, since string, leaks func() error) error {
 	for api := range player.stages {
 		if err := player.ready(ctx, api); err != nil {
 			return err
@@ -180,9 +220,6 @@ func perform(ctx context.Context, report *report, player *player, leaks func() e
 	tables := make(map[string][]outcome)
 	const honest = "Honest work"
 	for _, a := range acts {
-		if player.stages[a.api] == nil {
-			continue
-		}
 		report.begin(a)
 		o, err := player.play(ctx, a, report.heard)
 		if err != nil {
@@ -205,11 +242,7 @@ func perform(ctx context.Context, report *report, player *player, leaks func() e
 		return errors.Join(err, leaked)
 	}
 	report.printf("The planted secrets show in no alert and in no log of the plugin.\n")
-	if player.stages[recordedKubernetes] != nil {
-		report.printf("Latency counts from when Docker took the request, or the recorded events were sent.\n")
-	} else {
-		report.printf("Latency counts from when the API took the request; kube-apiserver sends events every 100 ms.\n")
-	}
+	report.printf("%s\n", wrap("Latency counts from when "+since+".", width))
 	return err
 }
 
@@ -282,8 +315,8 @@ func startCluster(ctx context.Context, o kube.Options, live, recorded bool) (_ *
 		return nil, "", nil
 	}
 	cluster, err := kube.Start(ctx, o)
-	if errors.Is(err, fs.ErrNotExist) && !live {
-		return nil, " (not built here; -live builds it)", nil
+	if !live && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound)) {
+		return nil, " (none was built here; make setup does)", nil
 	}
 	return cluster, "", err
 }

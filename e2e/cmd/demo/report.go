@@ -40,9 +40,15 @@ var essentials = []struct{ name, field string }{
 	{"client", "kube.client"},
 	{"from", "kube.source_ip"},
 	{"token_of", "kube.token.pod"},
+	{"exe", "docker.client.exe"},
+	{"pid", "docker.client.pid"},
+	{"parent", "docker.client.pname"},
+	{"in_container", "docker.client.container.name"},
+	{"addr", "docker.client.addr"},
+	{"operation", "api.operation"},
+	{"object", "api.object"},
 	{"container", "docker.container.name"},
 	{"image", "docker.container.image"},
-	{"object", "api.object"},
 	{"command", "api.command"},
 }
 
@@ -78,12 +84,12 @@ func (r *report) begin(a act) {
 
 // heard shows an alert as it arrives.
 func (r *report) heard(a alert) {
-	r.printf("    %s %s, after %s\n", priority(a.Priority), a.Rule, milliseconds(a.latency))
+	r.printf("    %s %s, after %s\n", priority(a.Priority).Sprint(short(a.Priority)), a.Rule, milliseconds(a.latency))
 }
 
 // end says what is to be said of an act when it is done.
 func (r *report) end(o outcome) {
-	if wrong := o.wrong(); wrong != "" {
+	if _, _, wrong := o.judge(); wrong != "" {
 		r.printf("    %s\n", bad.Sprint(wrong))
 	} else if len(o.alerts) == 0 {
 		r.printf("    %s\n", good.Sprint("silent"))
@@ -154,40 +160,52 @@ func wrap(s string, width int) string {
 	return strings.Join(append(lines, string(line)), "\n")
 }
 
-// alerts returns what the table says of an act's alerts: the first of each
-// rule, and how many there are.
+// alerts returns what the table says of an act's alerts: the first of each rule
+// that it was to raise, how many there are, and what else there was.
 func (r *report) alerts(o outcome) (seen, techniques, latency string) {
 	var all, every []string
-	count := make(map[string]int)
-	for _, a := range o.alerts {
-		count[a.Rule]++
+	expected, others, wrong := o.judge()
+	if wrong != "" {
+		all = append(all, bad.Sprint(wrap(wrong, alertWidth)))
+	} else if len(o.alerts) == 0 {
+		all = append(all, good.Sprint("silent, as it should be"))
 	}
 	shown := make(map[string]bool)
-	for _, a := range o.alerts {
+	for i, a := range slices.Concat(expected, others) {
 		if shown[a.Rule] {
 			continue
 		}
 		shown[a.Rule] = true
-		head := a.Priority + " " + a.Rule
-		if n := count[a.Rule]; n > 1 {
-			head += fmt.Sprintf(" ×%d", n)
-		}
-		// The priority is one word, and comes first.
-		_, rule, _ := strings.Cut(wrap(head, alertWidth), a.Priority)
-		all = append(all, priority(a.Priority)+rule, faint.Sprint(wrap(who(a), alertWidth)))
 		if t := r.techniques[a.Rule]; !slices.Contains(every, t) {
 			every = append(every, t)
 		}
+		name := short(a.Priority)
+		head := name + " " + a.Rule
+		if n := o.count(a.Rule); n > 1 {
+			head += fmt.Sprintf(" ×%d", n)
+		}
+		head = wrap(head, alertWidth)
+		if i >= len(expected) && wrong == "" {
+			all = append(all, faint.Sprint(head))
+			continue
+		}
+		all = append(all, priority(a.Priority).Sprint(name)+strings.TrimPrefix(head, name), faint.Sprint(wrap(who(a), alertWidth)))
 	}
-	if wrong := o.wrong(); wrong != "" {
-		all = append([]string{bad.Sprint(wrap(wrong, alertWidth))}, all...)
-	} else if len(o.alerts) == 0 {
-		all = append(all, good.Sprint("silent, as it should be"))
-	}
-	if len(o.alerts) > 0 {
-		latency = milliseconds(o.alerts[0].latency)
+	if len(expected) > 0 {
+		latency = milliseconds(expected[0].latency)
 	}
 	return strings.Join(all, "\n"), strings.Join(every, "\n"), latency
+}
+
+// count returns how many alerts of a rule there are.
+func (o outcome) count(rule string) int {
+	n := 0
+	for _, a := range o.alerts {
+		if a.Rule == rule {
+			n++
+		}
+	}
+	return n
 }
 
 // who returns the essential fields of an alert.
@@ -207,16 +225,24 @@ func who(a alert) string {
 	return strings.Join(all, " ")
 }
 
-// priority shows a priority of Falco, the louder the more it matters.
-func priority(name string) string {
-	upper := strings.ToUpper(name)
-	switch upper {
-	case "EMERGENCY", "ALERT", "CRITICAL", "ERROR":
-		return text.Colors{text.FgRed, text.Bold}.Sprint(upper)
-	case "WARNING":
-		return text.Colors{text.FgYellow, text.Bold}.Sprint(upper)
+// short is the name of a priority as rule files have it.
+func short(priority string) string {
+	upper := strings.ToUpper(priority)
+	if upper == "INFORMATIONAL" {
+		return "INFO"
 	}
-	return text.Colors{text.FgCyan, text.Bold}.Sprint(upper)
+	return upper
+}
+
+// priority returns the colours of a priority, the louder the more it matters.
+func priority(name string) text.Colors {
+	switch short(name) {
+	case "EMERGENCY", "ALERT", "CRITICAL", "ERROR":
+		return text.Colors{text.FgRed, text.Bold}
+	case "WARNING":
+		return text.Colors{text.FgYellow, text.Bold}
+	}
+	return text.Colors{text.FgCyan, text.Bold}
 }
 
 func milliseconds(d time.Duration) string {
@@ -232,9 +258,10 @@ func (r *report) summary(outcomes []outcome) error {
 	var latencies []time.Duration
 	var wrong []string
 	for _, o := range outcomes {
-		fine := o.wrong() == ""
+		expected, _, why := o.judge()
+		fine := why == ""
 		if !fine {
-			wrong = append(wrong, fmt.Sprintf("%q %s", o.title, o.wrong()))
+			wrong = append(wrong, fmt.Sprintf("%q %s", o.title, why))
 		}
 		if len(o.expect) == 0 {
 			honest++
@@ -246,7 +273,7 @@ func (r *report) summary(outcomes []outcome) error {
 		attacks++
 		if fine {
 			caught++
-			latencies = append(latencies, o.alerts[0].latency)
+			latencies = append(latencies, expected[0].latency)
 		}
 	}
 	r.printf("\n%d of %d attacks caught", caught, attacks)

@@ -49,6 +49,13 @@ func TestReport(t *testing.T) {
 			want: []string{read + " ×2"}, fails: "which it must not"},
 		{name: "could not be done", outcome: outcome{act: attack, failed: errors.New("no kubectl")},
 			want: []string{"could not be done: no kubectl"}, fails: "could not be done"},
+		{name: "inspected before", outcome: outcome{act: attack, alerts: []alert{raise(inspected, fields), raise(read, fields)}},
+			want: []string{"WARNING " + read + " │", inspected, "1 of 1 attacks caught"}},
+		{name: "honest and inspected", outcome: outcome{act: honest, alerts: []alert{raise(inspected, fields)}},
+			want: []string{"which it must not"}, fails: "which it must not"},
+		{name: "client process", outcome: outcome{act: attack, alerts: []alert{raise(read, map[string]any{
+			"docker.client.exe": "/usr/bin/curl", "docker.client.pid": 4711, "docker.client.pname": "sh", "docker.client.container.name": "web"})}},
+			want: []string{"exe=/usr/bin/curl pid=4711", "parent=sh in_container=web"}},
 		{name: "silent", outcome: outcome{act: honest},
 			want: []string{"silent, as it should be", "1 of 1 honest acts silent"}},
 		{name: "not silent", outcome: outcome{act: honest, alerts: []alert{raise(read, fields)}},
@@ -106,7 +113,7 @@ func TestActs(t *testing.T) {
 		if (a.api == kubernetes) != (a.as != "") {
 			t.Errorf("%s: live Kubernetes, and nothing else, needs a user", a.title)
 		}
-		for _, name := range a.expect {
+		for _, name := range slices.Concat(a.expect, a.untapped) {
 			if !slices.ContainsFunc(loaded, func(r engine.Rule) bool { return r.Name == name }) {
 				t.Errorf("%s: there is no rule %q", a.title, name)
 			}
@@ -116,6 +123,31 @@ func TestActs(t *testing.T) {
 			if err != nil || len(events) < len(a.expect) {
 				t.Errorf("%s: %d events, %v", a.title, len(events), err)
 			}
+		}
+	}
+}
+
+// TestActOn proves that attacks are left out where nothing of them can be seen,
+// and that honest work never is.
+func TestActOn(t *testing.T) {
+	for _, test := range []struct {
+		name         string
+		act          act
+		tapped, port bool
+		expect       []string
+		ok           bool
+	}{
+		{"seen", act{api: docker, expect: []string{inspected}}, true, false, []string{inspected}, true},
+		{"no event", act{api: docker, expect: []string{inspected}}, false, true, nil, false},
+		{"event", act{api: docker, expect: []string{containerRead, dockerExec}, untapped: []string{dockerExec}}, false, false, []string{dockerExec}, true},
+		{"port", act{api: docker, expect: []string{plainTCP}, tcp: true}, true, true, []string{plainTCP}, true},
+		{"no port", act{api: docker, expect: []string{plainTCP}, tcp: true}, true, false, []string{plainTCP}, false},
+		{"honest", act{api: docker}, false, false, nil, true},
+		{"kubernetes", act{api: kubernetes, expect: []string{read}}, false, false, []string{read}, true},
+	} {
+		a, ok := test.act.on(test.tapped, test.port)
+		if ok != test.ok || !slices.Equal(a.expect, test.expect) {
+			t.Errorf("%s: %q, %v, want %q, %v", test.name, a.expect, ok, test.expect, test.ok)
 		}
 	}
 }

@@ -2,16 +2,19 @@
 
 // Command setup prepares a Debian machine with Go for the end-to-end tests: it
 // installs the packages and builds the programs that are missing. It may be run
-// again at any time.
+// again at any time. With -demo it leaves out what only the tests need:
+// kube-apiserver takes some five minutes to build.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -20,23 +23,41 @@ import (
 	"github.com/containerapi/containerapi/e2e/process"
 )
 
-// packages are the Debian packages that are needed, each with a program of it.
-var packages = []struct{ name, program string }{
-	{"gcc", "gcc"},
-	{"libc6-dev", "/usr/include/stdlib.h"},
-	{"curl", "curl"},
-	{"ca-certificates", "/etc/ssl/certs/ca-certificates.crt"},
-	{"procps", "ps"},
-	{"docker.io", "dockerd"},
-	{"etcd-server", "etcd"},
-	{"busybox-static", "busybox"},
-	{"python3-docker", "/usr/lib/python3/dist-packages/docker/__init__.py"},
-	{"debootstrap", "debootstrap"},
-}
+// debian is a Debian package, with a program or file of it.
+type debian struct{ name, program string }
+
+// The packages that are needed: always, for the tests, and to install an engine.
+var (
+	packages = []debian{
+		{"gcc", "gcc"},
+		{"libc6-dev", "/usr/include/stdlib.h"},
+		{"curl", "curl"},
+		{"ca-certificates", "/etc/ssl/certs/ca-certificates.crt"},
+		{"procps", "ps"},
+		{"docker.io", "dockerd"},
+		{"busybox-static", "busybox"},
+	}
+	testPackages = []debian{
+		{"etcd-server", "etcd"},
+		{"clang", "clang"},
+		{"llvm", "llvm-strip"},
+		{"libbpf-dev", "/usr/include/bpf/bpf_helpers.h"},
+		{"python3-docker", "/usr/lib/python3/dist-packages/docker/__init__.py"},
+	}
+	enginePackages = []debian{
+		{"debootstrap", "debootstrap"},
+	}
+)
 
 func main() {
+	demo := flag.Bool("demo", false, "prepare for the demo only, without kube-apiserver, kubectl and etcd")
+	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "usage: setup [-demo]")
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx)
+	err := run(ctx, *demo)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "setup:", err)
@@ -44,15 +65,24 @@ func main() {
 	}
 }
 
-func run(ctx context.Context) error {
-	if err := install(ctx); err != nil {
+func run(ctx context.Context, demo bool) error {
+	needed := slices.Clone(packages)
+	if !demo {
+		needed = append(needed, testPackages...)
+	}
+	if _, err := engine.Find(ctx); err != nil {
+		needed = append(needed, enginePackages...)
+	}
+	if err := install(ctx, needed); err != nil {
 		return err
 	}
 	if err := cgroups(); err != nil {
 		return err
 	}
-	if err := step("kube-apiserver and kubectl "+kube.Version, func(log *process.Output) error { return kube.Build(ctx, log) }); err != nil {
-		return err
+	if !demo {
+		if err := step("kube-apiserver and kubectl "+kube.Version, func(log *process.Output) error { return kube.Build(ctx, log) }); err != nil {
+			return err
+		}
 	}
 	if err := step("engine", func(log *process.Output) error { return engine.InstallSysdig(ctx, log) }); err != nil {
 		return err
@@ -88,10 +118,10 @@ func step(name string, do func(log *process.Output) error) error {
 	}
 }
 
-// install installs the packages that are missing.
-func install(ctx context.Context) error {
+// install installs those of the packages that are missing.
+func install(ctx context.Context, needed []debian) error {
 	var missing []string
-	for _, p := range packages {
+	for _, p := range needed {
 		if _, err := exec.LookPath(p.program); err != nil {
 			if _, err := os.Stat(p.program); err != nil {
 				missing = append(missing, p.name)
