@@ -3,6 +3,7 @@
 package dockerapi
 
 import (
+	"bytes"
 	"math"
 	"os"
 	"regexp"
@@ -16,6 +17,9 @@ import (
 // runtime puts it: docker-<id>.scope, libpod-<id>.scope, cri-containerd-<id>,
 // kubepods/…/<id>.
 var containerID = regexp.MustCompile(`[0-9a-f]{64}`)
+
+// wholeID is a container's id and nothing else.
+var wholeID = regexp.MustCompile(`^[0-9a-f]{64}$`)
 
 // initPIDNamespace is the inode of the first pid namespace, PROC_PID_INIT_INO
 // of include/linux/proc_ns.h.
@@ -33,9 +37,13 @@ func client(p *Process) event.Client {
 		UID:        int64(p.UID),
 		LoginUID:   -1,
 	}
+	// Of a process that was gone when its connection was taken, /proc can
+	// only tell what is another's by now.
 	if p.Start == 0 {
-		fromProc(&c)
 		return c
+	}
+	if p.Args == nil {
+		c.Cmdline = commandLine(p)
 	}
 	if p.LoginUID != math.MaxUint32 {
 		c.LoginUID = int64(p.LoginUID)
@@ -47,22 +55,24 @@ func client(p *Process) event.Client {
 	return c
 }
 
-// fromProc fills in what /proc knows of a client that the kernel told little
-// of. It may be gone, or not to be seen from where the plugin runs.
-func fromProc(c *event.Client) {
-	dir := "/proc/" + strconv.FormatUint(c.PID, 10) + "/"
-	if name, err := os.ReadFile(dir + "comm"); err == nil {
-		c.Name = strings.TrimSuffix(string(name), "\n")
+// commandLine returns what /proc says is the command line of a process, if it
+// is that process: it may be gone, and the plugin's pids may be others.
+func commandLine(p *Process) string {
+	dir := "/proc/" + strconv.FormatUint(uint64(p.PID), 10) + "/"
+	args, err := os.ReadFile(dir + "cmdline")
+	if err != nil {
+		return ""
 	}
-	if exe, err := os.Readlink(dir + "exe"); err == nil {
-		c.Exe = exe
+	// The 22nd field is the start time in ticks, of which Linux shows 100 a
+	// second everywhere: proc_pid_stat(5). The second, a name in parentheses,
+	// can hold anything.
+	stat, err := os.ReadFile(dir + "stat")
+	if err != nil {
+		return ""
 	}
-	if args, err := os.ReadFile(dir + "cmdline"); err == nil {
-		c.Cmdline = event.MaskArgs(strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00"))
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 20 || fields[19] != strconv.FormatUint(p.Start/1e7, 10) {
+		return ""
 	}
-	if cgroup, err := os.ReadFile(dir + "cgroup"); err == nil {
-		if ids := containerID.FindAllString(string(cgroup), -1); len(ids) > 0 {
-			c.Container.ID, c.InContainer = ids[len(ids)-1], true
-		}
-	}
+	return event.Mask(strings.TrimSuffix(strings.ReplaceAll(string(args), "\x00", " "), " "))
 }

@@ -45,22 +45,26 @@ type Options struct {
 	// Ports are the TCP ports of Docker APIs on this host.
 	Ports []uint16
 	// Containers finds a container by its name or id; what it does not know
-	// stays empty.
+	// stays empty. With a context that has ended it returns at once what it
+	// remembers.
 	Containers func(ctx context.Context, ref string) event.Container
 	// Requests gets every request that is seen.
 	Requests *Requests
+	// RingSize is that of [TapOptions].
+	RingSize int
 }
 
 // API is an [input.Input] of the requests to a Docker API on this host.
 type API struct {
-	o Options
+	o    Options
+	load func(TapOptions) (*Tap, error)
 }
 
 var _ input.Input = (*API)(nil)
 
 // Open returns the input. Neither the socket nor the permission to see it need
 // be there yet.
-func Open(o Options) *API { return &API{o: o} }
+func Open(o Options) *API { return &API{o: o, load: Load} }
 
 // Close does nothing: an input that does not run holds nothing.
 func (a *API) Close() error { return nil }
@@ -68,22 +72,19 @@ func (a *API) Close() error { return nil }
 // Run delivers requests until ctx ends. Where the tap cannot be loaded it says
 // why, and ends.
 func (a *API) Run(ctx context.Context, sink input.Sink) error {
-	t, err := Load(TapOptions{})
+	t, err := a.load(TapOptions{RingSize: a.o.RingSize})
 	if err != nil {
 		sink.Info("requests to the Docker API are not seen, only its events: %v", err)
 		return nil
 	}
 	defer t.Close()
-	// The callers of the reader below.
-	stop := context.AfterFunc(ctx, func() { _ = t.Close() })
+	// Only the read ends here: what is closed must not be in use any more.
+	stop := context.AfterFunc(ctx, func() { _ = t.reader.Flush() })
 	defer stop()
 
 	a.o.Requests.run(1)
 	defer a.o.Requests.run(-1)
-	r := &reader{Options: a.o, ctx: ctx, tap: t, sink: sink, batch: sink.Batch(), conns: make(map[ConnKey]*conn)}
-	// The only error is a size below one.
-	r.order, _ = simplelru.NewLRU[ConnKey, *conn](maxConns, func(key ConnKey, c *conn) { r.end(key, c, time.Now().UnixNano()) })
-	r.clients, _ = simplelru.NewLRU[clientKey, *Process](maxClients, nil)
+	r := newReader(ctx, a.o, t, sink, maxConns)
 	r.watch()
 
 	ended := make(chan struct{})
@@ -94,11 +95,32 @@ func (a *API) Run(ctx context.Context, sink input.Sink) error {
 	return r.read()
 }
 
+// newReader returns a reader that remembers so many connections.
+func newReader(ctx context.Context, o Options, t *Tap, sink input.Sink, conns int) *reader {
+	r := &reader{Options: o, ctx: ctx, tap: t, sink: sink, batch: sink.Batch(), conns: make(map[ConnKey]*conn)}
+	// The only error is a size below one.
+	r.order, _ = simplelru.NewLRU[ConnKey, *conn](conns, func(key ConnKey, c *conn) { r.end(key, c, time.Now().UnixNano()) })
+	r.clients, _ = simplelru.NewLRU[clientKey, *sender](maxClients, nil)
+	return r
+}
+
 // clientKey names a client's end of a connection: on a unix socket by its key,
 // on TCP by its address and the server's.
 type clientKey struct {
 	peer          PeerKey
 	local, remote netip.AddrPort
+}
+
+// sender is the process at a client's end of a connection: the one that
+// connected, or that sent last.
+type sender struct {
+	process Process
+	// connected is the pid of the process that connected, 0 if that was not
+	// seen.
+	connected uint32
+	// client is what is told of the process, worked out once: a command line
+	// takes long to mask.
+	client event.Client
 }
 
 // conn is a connection that a server took.
@@ -108,10 +130,13 @@ type conn struct {
 	server   uint32 // pid
 	client   clientKey
 	fallback Process
-	daemon   string
-	tcp      bool
-	next     uint64 // position of what is read next
-	asked    uint32 // pid of the client of the last request, MaxUint32 before the first
+	// sender is nil before the first request. It is kept because the key of
+	// the client's end can be another's before the server's is closed.
+	sender *sender
+	daemon string
+	tcp    bool
+	next   uint64 // position of what is read next
+	asked  uint32 // pid of the client of the last request, MaxUint32 before the first
 }
 
 // reader is a run of the input.
@@ -127,8 +152,9 @@ type reader struct {
 	event   event.Event
 	conns   map[ConnKey]*conn
 	order   *simplelru.LRU[ConnKey, *conn]
-	clients *simplelru.LRU[clientKey, *Process]
+	clients *simplelru.LRU[clientKey, *sender]
 	drops   uint64
+	now     int64 // time of the last record
 	watched os.FileInfo
 	said    string
 }
@@ -170,9 +196,13 @@ func (r *reader) tick(ended <-chan struct{}) {
 		case <-ticker.C:
 		}
 		r.mu.Lock()
-		before := time.Now().Add(-answerTime).UnixNano()
+		now := time.Now().UnixNano()
+		if r.tap.reader.AvailableBytes() > 0 {
+			// The answers can be in what waits to be read.
+			now = min(now, r.now)
+		}
 		for _, c := range r.conns {
-			c.wire.Flush(before)
+			c.wire.Flush(now - int64(answerTime))
 		}
 		r.lost()
 		r.watch()
@@ -185,7 +215,7 @@ func (r *reader) tick(ended <-chan struct{}) {
 // own: what was lost may have been an attack.
 func (r *reader) lost() {
 	n := r.tap.Drops()
-	if n == r.drops {
+	if n <= r.drops {
 		return
 	}
 	r.sink.Malformed(fmt.Errorf("%d records of requests were lost: the ring to the plugin was full", n-r.drops))
@@ -201,7 +231,8 @@ func (r *reader) lost() {
 // watch makes the tap watch the socket, again when it was made anew.
 func (r *reader) watch() {
 	info, err := os.Stat(r.Socket)
-	if err == nil && r.watched != nil && os.SameFile(info, r.watched) {
+	// The number of a file that is gone can be given to the next one.
+	if err == nil && r.watched != nil && os.SameFile(info, r.watched) && info.ModTime().Equal(r.watched.ModTime()) {
 		return
 	}
 	if err != nil && r.watched == nil && r.said != "" {
@@ -225,10 +256,17 @@ func (r *reader) watch() {
 }
 
 func (r *reader) handle(rec *Record) {
+	r.now = rec.Time
 	switch rec.Kind {
-	case Connect, Sender:
-		p := rec.Process
-		r.clients.Add(clientKey{rec.Peer, rec.Local, rec.Remote}, &p)
+	case Connect:
+		r.clients.Add(clientKey{rec.Peer, rec.Local, rec.Remote}, &sender{process: rec.Process, connected: rec.Process.PID})
+	case Sender:
+		key := clientKey{rec.Peer, rec.Local, rec.Remote}
+		if s, ok := r.clients.Get(key); ok {
+			s.process, s.client = rec.Process, event.Client{}
+		} else {
+			r.clients.Add(key, &sender{process: rec.Process})
+		}
 	case Accept:
 		r.accept(rec)
 	case Request:
@@ -245,12 +283,12 @@ func (r *reader) handle(rec *Record) {
 		r.setMode(rec.Conn, c)
 	case Close:
 		if c, ok := r.conns[rec.Conn]; ok {
-			r.end(rec.Conn, c, rec.Time)
+			r.close(rec.Conn, c, rec.Time)
 		}
 	case Exit:
 		for key, c := range r.conns {
 			if c.server == rec.PID {
-				r.end(key, c, rec.Time)
+				r.close(key, c, rec.Time)
 			}
 		}
 	}
@@ -274,6 +312,11 @@ func (r *reader) accept(rec *Record) *conn {
 		c.wire.Lost(rec.Time)
 		c.next = rec.Position
 	}
+	if old, ok := r.conns[rec.Conn]; ok {
+		// The kernel's side forgot the connection meanwhile.
+		c.sender = old.sender
+		old.wire.Close(rec.Time)
+	}
 	r.conns[rec.Conn] = c
 	r.order.Add(rec.Conn, c)
 	return c
@@ -282,14 +325,39 @@ func (r *reader) accept(rec *Record) *conn {
 // conn returns the connection of a record, one that was not seen before as one
 // that is older than the tap.
 func (r *reader) conn(rec *Record) *conn {
-	if c, ok := r.order.Get(rec.Conn); ok {
-		return c
+	c, ok := r.order.Get(rec.Conn)
+	if !ok {
+		adopted := *rec
+		adopted.Adopted = true
+		c = r.accept(&adopted)
 	}
-	adopted := *rec
-	adopted.Adopted = true
-	return r.accept(&adopted)
+	if c.sender == nil {
+		r.bind(c)
+	}
+	return c
 }
 
+// bind finds who is at the other end of a connection, which is known with its
+// first request. If that is not the one that the server's end names, the
+// record of who connected was lost.
+func (r *reader) bind(c *conn) {
+	s, ok := r.clients.Get(c.client)
+	if !ok || s.connected != 0 && c.fallback.PID != 0 && s.connected != c.fallback.PID {
+		s = &sender{process: c.fallback}
+		r.clients.Add(c.client, s)
+	}
+	c.sender = s
+}
+
+// close ends a connection that is closed, and forgets its client.
+func (r *reader) close(key ConnKey, c *conn, at int64) {
+	r.end(key, c, at)
+	if s, ok := r.clients.Peek(c.client); ok && s == c.sender {
+		r.clients.Remove(c.client)
+	}
+}
+
+// end ends what is known of a connection.
 func (r *reader) end(key ConnKey, c *conn, at int64) {
 	if _, ok := r.conns[key]; !ok {
 		return
@@ -345,7 +413,8 @@ func (r *reader) emit(c *conn, q *httpwire.Request) {
 	values, _ := url.ParseQuery(q.Query)
 	switch op.Name {
 	case "container.exec":
-		d.Command = event.Mask(strings.Join(q.Exec.Command, " "))
+		// The engine's event has the command like this.
+		d.Command = event.Mask(strings.TrimRight(strings.Join(q.Exec.Command, " "), " "))
 	case "container.create":
 		d.Request.CreateImage = q.Create.Image
 		d.Request.CreatePrivileged = q.Create.Privileged
@@ -353,42 +422,73 @@ func (r *reader) emit(c *conn, q *httpwire.Request) {
 	case "container.archive_read", "container.archive_write", "container.archive_stat":
 		d.Request.ArchivePath = values.Get("path")
 	case "container.commit":
-		id = values.Get("container")
+		id = strings.TrimPrefix(values.Get("container"), "/")
 	case "image.save":
 		id = cmp.Or(id, strings.Join(values["names"], " "))
 	}
 	if strings.HasPrefix(op.Name, "container.") && id != "" {
-		d.Container = r.Containers(r.ctx, id)
-		if d.Container.ID == "" {
-			d.Container.Name = id
-		}
+		d.Container = r.container(id)
 	} else {
 		d.ActorName = id
 	}
-	r.Requests.add(request{
-		time: e.Time, operation: op.Name, id: id,
-		container: d.Container, command: d.Command, client: d.Client,
-	})
+	// An act that failed has no event, and neither has one that was not
+	// understood.
+	if q.Unreadable == "" && q.Status < 300 {
+		if op.Name == "container.create" || op.Name == "container.rename" {
+			id = strings.TrimPrefix(values.Get("name"), "/")
+		}
+		r.Requests.add(request{
+			time: e.Time, operation: op.Name, id: id, container: d.Container.ID, image: d.Request.CreateImage,
+			command: d.Command, partial: q.BodyUnread, client: d.Client,
+		})
+	}
 	r.batch.Add(e)
 	// What the list points to is the request's.
 	d.Request.CreateMounts = nil
 }
 
+// container finds the container that a client named.
+func (r *reader) container(ref string) event.Container {
+	found := r.find(ref)
+	switch {
+	case found.ID != "":
+	case wholeID.MatchString(ref):
+		found.ID = ref
+	default:
+		found.Name = ref
+	}
+	return found
+}
+
+// find finds a container. While much waits to be read, the engine, which can
+// take its time, is not asked: nothing must be lost for the sake of a name.
+func (r *reader) find(ref string) event.Container {
+	ctx := r.ctx
+	if r.tap.reader.AvailableBytes() > r.tap.reader.BufferSize()/8 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		cancel()
+	}
+	return r.Containers(ctx, ref)
+}
+
 // clientOf returns the process that sent last on a connection.
 func (r *reader) clientOf(c *conn) event.Client {
-	p, ok := r.clients.Get(c.client)
-	if !ok {
-		p = &c.fallback
+	if c.sender == nil {
+		r.bind(c)
 	}
 	var who event.Client
-	if p.PID != 0 {
-		who = client(p)
+	if s := c.sender; s.process.PID != 0 {
+		if s.client.PID == 0 {
+			s.client = client(&s.process)
+		}
+		who = s.client
 	}
 	if c.tcp {
 		who.Addr = c.client.local.Addr().String()
 	}
 	if who.Container.ID != "" {
-		if found := r.Containers(r.ctx, who.Container.ID); found.ID != "" {
+		if found := r.find(who.Container.ID); found.ID != "" {
 			who.Container = found
 		}
 	}
@@ -396,23 +496,39 @@ func (r *reader) clientOf(c *conn) event.Client {
 }
 
 // splitTarget returns the path of a request target, still escaped, without the
-// version of the API, and the version.
+// version of the API, and the version. Of a target that is neither a path nor
+// a URL it returns nothing: who knows what is in it.
 func splitTarget(target string) (path, version string) {
 	path, _, _ = strings.Cut(target, "?")
 	if !strings.HasPrefix(path, "/") {
-		if u, err := url.Parse(path); err == nil {
-			path = u.EscapedPath()
+		u, err := url.ParseRequestURI(path)
+		if err != nil {
+			return "", ""
 		}
+		path = u.EscapedPath()
 	}
-	rest, ok := strings.CutPrefix(path, "/v")
+	version, rest, ok := cutVersion(path)
 	if !ok {
 		return path, ""
 	}
-	version, rest, ok = strings.Cut(rest, "/")
-	if !ok || strings.Trim(version, "0123456789.") != "" || version == "" {
-		return path, ""
+	// The engine takes one version off. What is left must not look as if it
+	// had none.
+	if decoded, err := url.PathUnescape(rest); err == nil {
+		if _, _, again := cutVersion(decoded); again {
+			return path, ""
+		}
 	}
-	return "/" + rest, version
+	return rest, version
+}
+
+// cutVersion cuts "/v1.41" off a path.
+func cutVersion(path string) (version, rest string, ok bool) {
+	version, ok = strings.CutPrefix(path, "/v")
+	n := strings.IndexByte(version, '/')
+	if !ok || n <= 0 || strings.Trim(version[:n], "0123456789.") != "" {
+		return "", path, false
+	}
+	return version[:n], version[n:], true
 }
 
 // namingParameters are the parameters of a query that name things or choose
@@ -425,10 +541,10 @@ var namingParameters = map[string]bool{
 }
 
 // naming returns the parameters of a query that may be shown, as they were
-// sent.
+// sent. Engines built with Go before 1.17 take ";" for "&".
 func naming(query string) string {
 	var kept []string
-	for pair := range strings.SplitSeq(query, "&") {
+	for pair := range strings.FieldsFuncSeq(query, func(c rune) bool { return c == '&' || c == ';' }) {
 		if name, _, _ := strings.Cut(pair, "="); namingParameters[name] {
 			kept = append(kept, pair)
 		}

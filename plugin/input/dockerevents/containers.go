@@ -7,8 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,8 +23,12 @@ const (
 	// nameLife is for how long it is believed, if no event says otherwise
 	// before: a name can be given to another container.
 	nameLife = 2 * time.Second
-	// idLength is the length of a full id, which is never given again.
-	idLength = 64
+	// maxRef is the longest reference that is looked up: a client can send a
+	// mebibyte.
+	maxRef = 256
+	// failurePause is for how many times as long as an attempt to ask took the
+	// engine is not asked again after it failed.
+	failurePause = 20
 )
 
 // Containers finds containers by what a client calls them: the id, the
@@ -61,31 +65,35 @@ func (c *Containers) forget(d *event.Docker) {
 	switch d.Action {
 	case "create", "destroy", "rename":
 		c.known.Remove(d.ActorName)
+		c.known.Remove(d.ActorID)
 	}
 }
 
 // Find returns a container, or nothing if the engine does not know it or does
-// not answer in time.
+// not answer in time. With a context that has ended, the engine is not asked.
 func (c *Containers) Find(ctx context.Context, ref string) event.Container {
-	if found, ok := c.known.Get(ref); ok && (len(ref) == idLength || time.Now().Before(found.until)) {
+	if found, ok := c.known.Get(ref); ok && (found.ID == ref || time.Now().Before(found.until)) {
 		return found.Container
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if time.Now().Before(c.resume) {
+	begin := time.Now()
+	if len(ref) > maxRef || ctx.Err() != nil || begin.Before(c.resume) {
 		return event.Container{}
 	}
-	ctx, cancel := context.WithTimeout(ctx, nameLimit)
+	limited, cancel := context.WithTimeout(ctx, nameLimit)
 	defer cancel()
-	found, err := c.engine.container(ctx, ref)
+	found, err := c.engine.container(limited, ref)
 	var status *statusError
-	switch {
-	case errors.As(err, &status) && status.status == http.StatusNotFound:
-	case err != nil:
-		c.resume = time.Now().Add(inspectPause)
+	if err != nil && !errors.As(err, &status) {
+		// Not the client's choice of a name: the engine is in trouble.
+		if ctx.Err() == nil {
+			now := time.Now()
+			c.resume = now.Add(failurePause * now.Sub(begin))
+		}
 		return event.Container{}
 	}
-	c.known.Add(ref, knownContainer{found, time.Now().Add(nameLife)})
+	c.known.Add(strings.Clone(ref), knownContainer{found, time.Now().Add(nameLife)})
 	return found
 }
 

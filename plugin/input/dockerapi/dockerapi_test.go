@@ -1,0 +1,644 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dockerapi
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/field"
+	"github.com/containerapi/containerapi/plugin/input/inputtest"
+)
+
+func init() {
+	helpers["keep"] = keep
+	helpers["hold"] = hold
+	helpers["forks"] = forks
+}
+
+// keep sends requests on one connection: a socket, a number for itself, how
+// many.
+func keep(args []string) error {
+	n, err := strconv.Atoi(args[2])
+	if err != nil {
+		return err
+	}
+	conn, err := net.Dial("unix", args[0])
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	answers := bufio.NewReader(conn)
+	for i := range n {
+		fmt.Fprintf(conn, "GET /containers/client-%s-request-%d/json HTTP/1.1\r\nHost: x\r\n\r\n", args[1], i)
+		response, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			return err
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+	}
+	return nil
+}
+
+// hold sends a request on each of many connections, closes none of them, and
+// says so once all are answered.
+func hold(args []string) error {
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	for i := range n {
+		conn, err := net.Dial("unix", args[0])
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "GET /held/%d HTTP/1.1\r\nHost: x\r\n\r\n", i)
+		if _, err := conn.Read(make([]byte, 4096)); err != nil {
+			return err
+		}
+	}
+	fmt.Println("all")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return nil
+}
+
+// forks sends requests on one connection, each by a process of its own.
+func forks(args []string) error {
+	conn, err := net.Dial("unix", args[0])
+	if err != nil {
+		return err
+	}
+	file, err := conn.(*net.UnixConn).File()
+	if err != nil {
+		return err
+	}
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	for range n {
+		child := exec.Command("sh", "-c", `printf 'GET /by/%s HTTP/1.1\r\nHost: x\r\n\r\n' $$ >&3`)
+		child.ExtraFiles = []*os.File{file}
+		if err := child.Run(); err != nil {
+			return err
+		}
+		if _, err := conn.Read(make([]byte, 4096)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// running is an input that runs.
+type running struct {
+	*inputtest.Sink
+	tap  *Tap
+	stop func()
+
+	mu      sync.Mutex
+	decoded []event.Event
+}
+
+// start runs the input until the test ends or stop is called.
+func start(t testing.TB, o Options) *running {
+	t.Helper()
+	loadTest(t, TapOptions{RingSize: 1}).Close()
+	if o.Requests == nil {
+		o.Requests = NewRequests()
+	}
+	if o.Containers == nil {
+		o.Containers = func(context.Context, string) event.Container { return event.Container{} }
+	}
+	r := &running{Sink: &inputtest.Sink{}}
+	api := Open(o)
+	api.load = func(o TapOptions) (*Tap, error) {
+		tap, err := Load(o)
+		r.tap = tap
+		return tap, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := api.Run(ctx, r); err != nil {
+			t.Error(err)
+		}
+	}()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case <-ended:
+		case <-time.After(time.Second):
+			t.Error("Run did not return within a second of the end of its context")
+			<-ended
+		}
+	})
+	t.Cleanup(r.stop)
+	r.says(t, " to "+o.Socket)
+	return r
+}
+
+// events returns what was delivered, understood.
+func (r *running) events(t testing.TB) []event.Event {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.Events()[len(r.decoded):] {
+		// A decoder's strings are in its own memory.
+		decoder := &event.Decoder{}
+		err := decoder.Decode([]byte(e.JSON), func(e *event.Event, err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			field.Understand(e)
+			r.decoded = append(r.decoded, *e)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return r.decoded
+}
+
+// waitFor waits until ok holds.
+func waitFor(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(limit); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("no %s within %s", what, limit)
+		}
+	}
+}
+
+// says waits for a line of the log.
+func (r *running) says(t testing.TB, text string) {
+	t.Helper()
+	waitFor(t, "line with "+text, func() bool { return strings.Contains(r.InfoText(), text) })
+}
+
+// event waits for the first event that is as wanted.
+func (r *running) event(t testing.TB, what string, wanted func(e *event.Event) bool) event.Event {
+	t.Helper()
+	var found event.Event
+	waitFor(t, what, func() bool {
+		for _, e := range r.events(t) {
+			if wanted(&e) {
+				found = e
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// request waits for the request of a path.
+func (r *running) request(t testing.TB, path string) event.Event {
+	t.Helper()
+	return r.event(t, "request of "+path, func(e *event.Event) bool { return e.Docker.Request.Path == path })
+}
+
+// 20,000 requests of 50 clients at once are there once each, with the process
+// that sent them.
+func TestRunStorm(t *testing.T) {
+	const clients, requests = 50, 400
+	begin := time.Now()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "s.sock")
+	startServer(t, "unix", path)
+	r := start(t, Options{Socket: path, Containers: func(_ context.Context, ref string) event.Container {
+		return event.Container{ID: "id of " + ref}
+	}})
+	type client struct {
+		pid int
+		exe string
+	}
+	var want [clients]client
+	var group sync.WaitGroup
+	for i := range clients {
+		cmd := helper(t, "keep", path, fmt.Sprint(i), fmt.Sprint(requests))
+		own := filepath.Join(dir, fmt.Sprint("client-", i))
+		if err := os.Link(cmd.Path, own); err != nil {
+			t.Skipf("the test binary cannot have more than one name: %v", err)
+		}
+		cmd.Path = own
+		group.Go(func() {
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("client: %v: %s", err, out)
+				return
+			}
+			want[i] = client{cmd.Process.Pid, own}
+		})
+	}
+	group.Wait()
+	waitFor(t, "end of the requests", func() bool { return r.Len() >= clients*requests })
+	took := time.Since(begin)
+	seen := make(map[string]bool)
+	for _, e := range r.events(t) {
+		d := &e.Docker
+		var i, n int
+		if _, err := fmt.Sscanf(d.Request.Path, "/containers/client-%d-request-%d/json", &i, &n); err != nil || seen[d.Request.Path] {
+			t.Fatalf("request of %q, again: %t", d.Request.Path, seen[d.Request.Path])
+		}
+		seen[d.Request.Path] = true
+		name := fmt.Sprintf("client-%d-request-%d", i, n)
+		if d.Client.PID != uint64(want[i].pid) || d.Client.Exe != want[i].exe || d.Client.PPID != uint64(os.Getpid()) ||
+			d.Request.Status != 200 || d.Request.First != (n == 0) || d.Container.ID != "id of "+name || e.Operation != "container.inspect" {
+			t.Fatalf("%s by %+v is %+v, %s", name, want[i], d, e.Operation)
+		}
+	}
+	if len(seen) != clients*requests || r.tap.Drops() != 0 || r.MalformedCount() != 0 {
+		t.Errorf("%d of %d requests, %d drops: %s", len(seen), clients*requests, r.tap.Drops(), r.MalformedText())
+	}
+	t.Logf("%d requests in %v", len(seen), took)
+	if took > 30*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+// An engine that takes its time to name containers loses no request.
+func TestRunSlowEngine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	startServer(t, "unix", path)
+	var slow int
+	r := start(t, Options{Socket: path, RingSize: 128 << 10, Containers: func(ctx context.Context, ref string) event.Container {
+		if ctx.Err() == nil {
+			slow++
+			time.Sleep(5 * time.Millisecond)
+		}
+		return event.Container{}
+	}})
+	var group sync.WaitGroup
+	for i := range 4 {
+		cmd := helper(t, "keep", path, fmt.Sprint(i), "250")
+		group.Go(func() {
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("client: %v: %s", err, out)
+			}
+		})
+	}
+	group.Wait()
+	t.Cleanup(func() {
+		t.Logf("%d events, asked %d times, %d drops: %s", r.Len(), slow, r.MalformedCount(), r.MalformedText())
+	})
+	waitFor(t, "end of the requests", func() bool { return r.Len() >= 1000 })
+	r.stop()
+	if r.MalformedCount() != 0 || slow == 0 {
+		t.Errorf("the engine was asked %d times of 1000: %s", slow, r.MalformedText())
+	}
+}
+
+// What is lost is counted, and has an event of its own.
+func TestRunDrops(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	startServer(t, "unix", path)
+	r := start(t, Options{Socket: path, RingSize: 1})
+	r.SetFull(true)
+	run(t, helper(t, "storm", path, "200"))
+	r.SetFull(false)
+	e := r.event(t, "event of what was lost", func(e *event.Event) bool {
+		return e.Docker.Request.Unreadable == "lost" && e.Docker.Client.PID == 0
+	})
+	if e.Operation != "unreadable" || e.Docker.Daemon != "unix://"+path || !field.IsAct(&e) ||
+		time.Since(time.Unix(0, e.Time)) > time.Minute {
+		t.Errorf("event is %+v", e)
+	}
+	told := func() (sum uint64) {
+		for line := range strings.Lines(r.MalformedText()) {
+			var n uint64
+			if _, err := fmt.Sscanf(line, "%d records of requests were lost", &n); err != nil {
+				t.Errorf("malformed: %s", line)
+			}
+			sum += n
+		}
+		return sum
+	}
+	waitFor(t, "count of all that was lost", func() bool { return told() == r.tap.Drops() })
+	if told() == 0 {
+		t.Error("nothing was lost")
+	}
+	// And it goes on.
+	run(t, helper(t, "keep", path, "0", "1"))
+	r.request(t, "/containers/client-0-request-0/json")
+}
+
+// Each request of a connection is that of the process that sent it, also if
+// another one connected.
+func TestRunSenders(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	startServer(t, "unix", path)
+	r := start(t, Options{Socket: path})
+	const n = 50
+	run(t, helper(t, "forks", path, fmt.Sprint(n)))
+	waitFor(t, "requests", func() bool { return r.Len() >= n })
+	wrong := 0
+	for _, e := range r.events(t) {
+		if e.Docker.Request.Path != fmt.Sprint("/by/", e.Docker.Client.PID) || e.Docker.Client.Exe != executable(t, "sh") {
+			wrong++
+			t.Logf("%s is of %d %s", e.Docker.Request.Path, e.Docker.Client.PID, e.Docker.Client.Exe)
+		}
+	}
+	if wrong > 0 {
+		t.Errorf("%d of %d requests have another client", wrong, n)
+	}
+}
+
+func TestRunSocketComesAndGoes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	r := start(t, Options{Socket: path})
+	r.says(t, "requests to "+path+" are not seen yet: ")
+	for n := range 3 {
+		s := startServer(t, "unix", path)
+		begin := time.Now()
+		for i := 0; ; i++ {
+			// Each one has a name of its own, so that one that is seen is new.
+			name := fmt.Sprintf("%d-%d", n, i)
+			run(t, helper(t, "keep", path, name, "1"))
+			time.Sleep(20 * time.Millisecond)
+			events := r.events(t)
+			if len(events) > 0 && strings.HasPrefix(events[len(events)-1].Docker.Request.Path, fmt.Sprintf("/containers/client-%d-", n)) {
+				break
+			}
+			if time.Since(begin) > 2*time.Second {
+				t.Fatalf("no request seen within 2 s: %s", r.InfoText())
+			}
+		}
+		s.stop()
+		// As a daemon that is killed leaves it, or one that ends well.
+		if n == 1 {
+			waitFor(t, "line", func() bool { return strings.Count(r.InfoText(), "seeing every request") == n+1 })
+		}
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		if n == 1 {
+			waitFor(t, "line", func() bool { return strings.Count(r.InfoText(), "not seen yet") == n+1 })
+		}
+	}
+	lines := strings.Split(r.InfoText(), "\n")
+	if len(lines) > 7 {
+		t.Errorf("log is\n%s", r.InfoText())
+	}
+}
+
+func TestRunNotLoaded(t *testing.T) {
+	api := Open(Options{Socket: "/nowhere", Requests: NewRequests()})
+	api.load = func(TapOptions) (*Tap, error) {
+		return nil, fmt.Errorf("load request tap: %w: run as root", ErrPrivilege)
+	}
+	sink := &inputtest.Sink{}
+	if err := api.Run(t.Context(), sink); err != nil {
+		t.Error(err)
+	}
+	const want = "requests to the Docker API are not seen, only its events: load request tap: missing privilege: run as root"
+	if sink.InfoText() != want || sink.Len() != 0 {
+		t.Errorf("log is %q, %d events", sink.InfoText(), sink.Len())
+	}
+}
+
+func TestRunTwice(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	startServer(t, "unix", path)
+	loadTest(t, TapOptions{}).Close()
+	api := Open(Options{Socket: path, Requests: NewRequests(), Containers: func(context.Context, string) event.Container { return event.Container{} }})
+	files := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	var filesBefore, routinesBefore int
+	for n := range 4 {
+		sink := &inputtest.Sink{}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- api.Run(ctx, sink) }()
+		waitFor(t, "start", func() bool { return strings.Contains(sink.InfoText(), "seeing every request") })
+		// In the middle of a load, and full.
+		storm := helper(t, "storm", path, "300")
+		done := make(chan error)
+		go func() { done <- storm.Run() }()
+		waitFor(t, "first request", func() bool { return sink.Len() > 0 })
+		sink.SetFull(n%2 == 0)
+		begin := time.Now()
+		cancel()
+		if err := <-ended; err != nil || time.Since(begin) > time.Second {
+			t.Errorf("Run returned %v after %v", err, time.Since(begin))
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if n == 0 {
+			// What is opened once and for all is open now.
+			filesBefore, routinesBefore = files(), runtime.NumGoroutine()
+		}
+	}
+	waitFor(t, "end of what ran", func() bool { return files() <= filesBefore && runtime.NumGoroutine() <= routinesBefore })
+	api.o.Requests.mu.Lock()
+	defer api.o.Requests.mu.Unlock()
+	if api.o.Requests.running != 0 {
+		t.Errorf("%d taps said to run", api.o.Requests.running)
+	}
+}
+
+// read runs a reader that remembers so many connections.
+func read(t *testing.T, path string, conns int) *reader {
+	tap := loadTest(t, TapOptions{})
+	ctx, cancel := context.WithCancel(t.Context())
+	r := newReader(ctx, Options{
+		Socket: path, Requests: NewRequests(),
+		Containers: func(context.Context, string) event.Container { return event.Container{} },
+	}, tap, &inputtest.Sink{}, conns)
+	r.watch()
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = r.read() }()
+	t.Cleanup(func() {
+		cancel()
+		_ = tap.reader.Flush()
+		<-ended
+	})
+	return r
+}
+
+func (r *reader) lengths() (conns, order, clients, events int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.conns), r.order.Len(), r.clients.Len(), r.sink.(*inputtest.Sink).Len()
+}
+
+func TestReaderForgetsClosed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	startServer(t, "unix", path)
+	r := read(t, path, maxConns)
+	const n = 5000
+	run(t, helper(t, "storm", path, fmt.Sprint(n)))
+	// The record of a close can be missing, see [Close].
+	waitFor(t, "end of the connections", func() bool {
+		conns, order, clients, events := r.lengths()
+		return conns == order && conns <= n/50 && clients <= n/50 && events == n
+	})
+}
+
+func TestReaderForgetsOldest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	startServer(t, "unix", path)
+	const n, most = 200, 16
+	r := read(t, path, most)
+	cmd := helper(t, "hold", path, fmt.Sprint(n))
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "events of all requests", func() bool {
+		conns, order, _, events := r.lengths()
+		if conns > most || order > most {
+			t.Fatalf("%d connections, %d in order; want %d at most", conns, order, most)
+		}
+		return events == n
+	})
+	in.Close()
+	if err := cmd.Wait(); err != nil {
+		t.Fatalf("%v: %s", err, stderr.Bytes())
+	}
+	waitFor(t, "end of all connections", func() bool {
+		conns, order, _, _ := r.lengths()
+		return conns == 0 && order == 0
+	})
+}
+
+// records gives records to a reader as the kernel's side would.
+func records(t *testing.T, records ...Record) []event.Event {
+	tap := loadTest(t, TapOptions{})
+	run := &running{Sink: &inputtest.Sink{}}
+	r := newReader(t.Context(), Options{
+		Socket: "/s.sock", Requests: NewRequests(),
+		Containers: func(context.Context, string) event.Container { return event.Container{} },
+	}, tap, run, 16)
+	for i := range records {
+		records[i].Total = max(records[i].Total, len(records[i].Data))
+		r.handle(&records[i])
+	}
+	if err := r.batch.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return run.events(t)
+}
+
+func TestReaderAttribution(t *testing.T) {
+	get := []byte("GET /info HTTP/1.1\r\nHost: x\r\n\r\n")
+	ok := []byte("HTTP/1.1 200 OK\r\n\r\n")
+	process := func(pid uint32) Process {
+		return Process{PID: pid, Start: 1, Exe: fmt.Sprint("/", pid), Args: []string{"x"}}
+	}
+	peer := func(kind Kind, conn ConnKey, pid uint32) Record {
+		return Record{Kind: kind, Conn: conn, Peer: 7, PID: 99, Process: process(pid), Time: 1}
+	}
+	request := Record{Kind: Request, Conn: 1, Peer: 7, PID: 99, Data: get, Time: 2}
+	response := Record{Kind: Response, Conn: 1, Peer: 7, PID: 99, Data: ok, Time: 3}
+	closed := Record{Kind: Close, Conn: 1, Time: 4}
+	second := request
+	second.Conn = 2
+	for name, test := range map[string]struct {
+		records []Record
+		want    []uint64
+	}{
+		"plain":                       {[]Record{peer(Connect, 0, 10), peer(Accept, 1, 10), request, response}, []uint64{10}},
+		"accept first":                {[]Record{peer(Accept, 1, 10), peer(Connect, 0, 10), request, response}, []uint64{10}},
+		"sender late":                 {[]Record{peer(Connect, 0, 10), peer(Accept, 1, 10), request, peer(Sender, 0, 11), response}, []uint64{11}},
+		"sender of an older one":      {[]Record{peer(Accept, 1, 10), request, peer(Sender, 0, 11), response}, []uint64{11}},
+		"connect lost":                {[]Record{peer(Connect, 0, 9), peer(Accept, 1, 10), request, response}, []uint64{10}},
+		"key given again before end":  {[]Record{peer(Connect, 0, 10), peer(Accept, 1, 10), request, peer(Connect, 0, 20), closed}, []uint64{10}},
+		"and that one has its own":    {[]Record{peer(Connect, 0, 10), peer(Accept, 1, 10), request, peer(Connect, 0, 20), closed, peer(Accept, 2, 20), second, {Kind: Close, Conn: 2, Time: 5}}, []uint64{10, 20}},
+		"accept lost":                 {[]Record{peer(Connect, 0, 10), request, response}, []uint64{10}},
+		"forgotten and taken again":   {[]Record{peer(Connect, 0, 10), peer(Accept, 1, 10), request, peer(Accept, 1, 10), response}, []uint64{10}},
+		"server ended":                {[]Record{peer(Connect, 0, 10), peer(Accept, 1, 10), request, {Kind: Exit, PID: 99, Time: 4}}, []uint64{10}},
+		"another process ended":       {[]Record{peer(Connect, 0, 10), peer(Accept, 1, 10), request, {Kind: Exit, PID: 10, Time: 4}}, nil},
+		"evicted by sixteen and more": {append([]Record{peer(Connect, 0, 10), peer(Accept, 1, 10), request}, accepts(16)...), []uint64{10}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			events := records(t, test.records...)
+			var got []uint64
+			for _, e := range events {
+				if e.Docker.Request.Path == "/info" {
+					got = append(got, e.Docker.Client.PID)
+				}
+			}
+			if fmt.Sprint(got) != fmt.Sprint(test.want) {
+				t.Errorf("clients are %v, want %v: %+v", got, test.want, events)
+			}
+		})
+	}
+}
+
+func accepts(n int) []Record {
+	all := make([]Record, n)
+	for i := range all {
+		all[i] = Record{Kind: Accept, Conn: ConnKey(100 + i), Peer: PeerKey(100 + i), PID: 99}
+	}
+	return all
+}
+
+func TestRunTCP(t *testing.T) {
+	need(t, "curl")
+	s := startServer(t, "tcp", "127.0.0.1:0")
+	r := start(t, Options{Socket: "/nowhere/s.sock", Ports: []uint16{netPort(t, s.addr)}})
+	pid, _ := run(t, exec.Command("curl", "-s", "http://"+s.addr+"/v1.41/info?filters=x"))
+	e := r.request(t, "/info")
+	d := &e.Docker
+	if d.Client.PID != uint64(pid) || d.Client.Exe != executable(t, "curl") || d.Client.Addr != "127.0.0.1" || !d.Insecure ||
+		d.Daemon != "tcp://"+s.addr || d.Request.Version != "1.41" || d.Request.Query != "" {
+		t.Errorf("event is %+v", d)
+	}
+	// What speaks TLS is not insecure.
+	_ = exec.Command("curl", "-sk", "https://"+s.addr+"/").Run()
+	e = r.event(t, "TLS", func(e *event.Event) bool { return e.Docker.Request.Unreadable == "tls" })
+	if e.Docker.Insecure || e.Docker.Client.PID == 0 {
+		t.Errorf("event is %+v", e.Docker)
+	}
+}
+
+// What is not a request has its client all the same.
+func TestRunUnreadable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	startServer(t, "unix", path)
+	r := start(t, Options{Socket: path})
+	for text, reason := range map[string]string{
+		"GET /x HTTP/1.1\r\nHost : x\r\n\r\n":                      "malformed",
+		"GET http://user:canary%zz@x/ HTTP/1.1\r\nHost: x\r\n\r\n": "malformed",
+		"GET /half HTTP/1.1\r\nHo":                                 "incomplete",
+	} {
+		pid, _ := run(t, python(t, path, fmt.Sprintf("s = connect()\ns.sendall(bytes.fromhex('%x'))\ns.shutdown(socket.SHUT_WR)\ns.recv(4096)\n", text)))
+		e := r.event(t, reason, func(e *event.Event) bool { return e.Docker.Client.PID == uint64(pid) })
+		if e.Docker.Request.Unreadable != reason || e.Docker.Client.Exe != pythonExe(t) || !field.IsAct(&e) {
+			t.Errorf("%q is %+v", text, e.Docker)
+		}
+	}
+	for _, e := range r.Events() {
+		if strings.Contains(e.JSON, "canary") {
+			t.Errorf("a secret shows: %s", e.JSON)
+		}
+	}
+}

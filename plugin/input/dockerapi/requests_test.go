@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dockerapi
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerapi/containerapi/plugin/event"
+)
+
+const (
+	idA = "aaaa000000000000000000000000000000000000000000000000000000000001"
+	idB = "aaaa000000000000000000000000000000000000000000000000000000000002"
+)
+
+// at is the base of all times here.
+var at = time.Now().Add(-time.Hour).UnixNano()
+
+func asked(op, id string, pid uint64) request {
+	return request{time: at, operation: op, id: id, client: event.Client{PID: pid}}
+}
+
+func happened(typ, action, id, name string) *event.Event {
+	return &event.Event{Input: event.DockerEvent, Time: at + 1e6, Docker: event.Docker{
+		Type: typ, Action: action, ActorID: id, ActorName: name, Container: event.Container{ID: id, Name: name},
+	}}
+}
+
+func TestCause(t *testing.T) {
+	with := func(r request, change func(r *request)) request { change(&r); return r }
+	when := func(e *event.Event, change func(e *event.Event)) *event.Event { change(e); return e }
+	exec := func(action, id, command string) *event.Event {
+		return when(happened("container", action, idA, "web"), func(e *event.Event) { e.Docker.ExecID, e.Docker.Command = id, command })
+	}
+	create := func(pid uint64, command string) request {
+		return with(asked("container.exec", "web", pid), func(r *request) { r.command = command })
+	}
+	for name, test := range map[string]struct {
+		requests []request
+		event    *event.Event
+		pid      uint64
+		repeated bool
+	}{
+		"by name":          {[]request{asked("container.export", "web", 1)}, happened("container", "export", idA, "web"), 1, true},
+		"by id":            {[]request{asked("container.export", idA, 1)}, happened("container", "export", idA, "web"), 1, true},
+		"by prefix":        {[]request{asked("container.export", "aaaa0", 1)}, happened("container", "export", idA, "web"), 1, true},
+		"other name":       {[]request{asked("container.export", "db", 1)}, happened("container", "export", idA, "web"), 0, false},
+		"other id":         {[]request{asked("container.export", idB, 1)}, happened("container", "export", idA, "web"), 0, false},
+		"other operation":  {[]request{asked("container.inspect", "web", 1)}, happened("container", "export", idA, "web"), 0, false},
+		"part of the name": {[]request{asked("container.export", "we", 1)}, happened("container", "export", idA, "web"), 0, false},
+		"prefix of two, known which": {[]request{with(asked("container.export", "aaaa", 1), func(r *request) { r.container = idB })},
+			happened("container", "export", idA, "web"), 0, false},
+		"name like the id of another": {[]request{with(asked("container.export", "aaaa", 1), func(r *request) { r.container = idB })},
+			happened("container", "export", idB, "aaaa"), 1, true},
+		"name changed hands": {[]request{with(asked("container.export", "web", 1), func(r *request) { r.container = idB })},
+			happened("container", "export", idA, "web"), 1, true},
+		"old name": {[]request{with(asked("container.stop", "web", 1), func(r *request) { r.container = idA })},
+			happened("container", "stop", idA, "renamed"), 1, true},
+		"last of two": {[]request{asked("container.export", "web", 1), asked("container.export", "web", 2)},
+			happened("container", "export", idA, "web"), 2, true},
+		"not one of later": {[]request{asked("container.export", "web", 1),
+			with(asked("container.export", "web", 2), func(r *request) { r.time += 10e6 })},
+			happened("container", "export", idA, "web"), 1, true},
+		"a little later": {[]request{with(asked("container.export", "web", 1), func(r *request) { r.time += 10e6 })},
+			happened("container", "export", idA, "web"), 1, true},
+		"too late": {[]request{with(asked("container.export", "web", 1), func(r *request) { r.time += clockSlack + 2e6 })},
+			happened("container", "export", idA, "web"), 0, false},
+		"long ago": {[]request{with(asked("container.export", "web", 1), func(r *request) { r.time -= eventWindow })},
+			happened("container", "export", idA, "web"), 0, false},
+
+		"create by image": {[]request{
+			with(asked("container.create", "", 1), func(r *request) { r.image = "one" }),
+			with(asked("container.create", "", 2), func(r *request) { r.image = "two" })},
+			when(happened("container", "create", idA, "web"), func(e *event.Event) { e.Docker.Container.Image = "one" }), 1, true},
+		"create by name": {[]request{
+			with(asked("container.create", "web", 1), func(r *request) { r.image = "one" }),
+			with(asked("container.create", "db", 2), func(r *request) { r.image = "one" })},
+			when(happened("container", "create", idA, "web"), func(e *event.Event) { e.Docker.Container.Image = "one" }), 1, true},
+
+		"exec":               {[]request{create(1, "id")}, exec("exec_create", "e1", "id"), 1, true},
+		"exec other command": {[]request{create(1, "ls")}, exec("exec_create", "e1", "id"), 0, false},
+		"exec not read":      {[]request{with(create(1, ""), func(r *request) { r.partial = true })}, exec("exec_create", "e1", "id"), 1, true},
+		"exec start":         {[]request{create(1, "id"), asked("exec.start", "e1", 2)}, exec("exec_start", "e1", "id"), 2, true},
+		"exec of two": {[]request{create(1, "id"), create(2, "id"), asked("exec.start", "e1", 1), asked("exec.start", "e2", 2)},
+			exec("exec_start", "e1", "id"), 1, true},
+		"exec start only": {[]request{asked("exec.start", "e1", 2)}, exec("exec_start", "e1", "id"), 2, false},
+		"exec end":        {[]request{asked("exec.start", "e1", 2)}, exec("exec_die", "e1", ""), 2, false},
+
+		"image with its tag":    {[]request{asked("image.remove", "app:1", 1)}, happened("image", "untag", "sha256:1", "app:1"), 0, false},
+		"image without its tag": {[]request{asked("image.push", "app", 1)}, happened("image", "push", "app:1", "app:1"), 1, true},
+		"image of another name": {[]request{asked("image.push", "application", 1)}, happened("image", "push", "app:1", "app:1"), 0, false},
+		"image by id":           {[]request{asked("image.save", "app:1", 1)}, happened("image", "save", "sha256:12", "sha256:12"), 1, true},
+		"images":                {[]request{asked("image.save", "", 1)}, happened("image", "save", "app", "app"), 1, true},
+		"daemon's own":          {[]request{asked("container.die", "web", 1)}, happened("container", "die", idA, "web"), 0, false},
+		"unknown":               {[]request{asked("other", "web", 1)}, happened("container", "dance", idA, "web"), 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := NewRequests()
+			q.run(1)
+			for _, r := range test.requests {
+				q.add(r)
+			}
+			begin := time.Now()
+			q.Cause(t.Context(), test.event)
+			if test.event.Docker.Client.PID != test.pid || test.event.Repeated != test.repeated {
+				t.Errorf("got client %d, repeated %t; want %d, %t", test.event.Docker.Client.PID, test.event.Repeated, test.pid, test.repeated)
+			}
+			if waited := time.Since(begin); waited > requestWait {
+				t.Errorf("an old event waited %v", waited)
+			}
+		})
+	}
+}
+
+// A request has one event of its operation: the daemon starts a container
+// again by itself.
+func TestCauseOnce(t *testing.T) {
+	q := NewRequests()
+	q.run(1)
+	q.add(asked("container.start", "web", 1))
+	for n := range 2 {
+		e := happened("container", "start", idA, "web")
+		q.Cause(t.Context(), e)
+		if e.Repeated != (n == 0) || (e.Docker.Client.PID == 1) != (n == 0) {
+			t.Errorf("start %d is of %d, repeated %t", n, e.Docker.Client.PID, e.Repeated)
+		}
+	}
+}
+
+func TestCauseWaits(t *testing.T) {
+	q := NewRequests()
+	e := happened("container", "destroy", idA, "web")
+	e.Time = time.Now().UnixNano()
+	begin := time.Now()
+	if q.Cause(t.Context(), e); time.Since(begin) > requestWait/2 {
+		t.Errorf("waited %v without a tap", time.Since(begin))
+	}
+
+	q.run(1)
+	time.AfterFunc(20*time.Millisecond, func() {
+		q.add(asked("container.inspect", "web", 2))
+		r := asked("container.remove", "web", 1)
+		r.time = e.Time - 1e6
+		q.add(r)
+	})
+	if q.Cause(t.Context(), e); e.Docker.Client.PID != 1 || !e.Repeated {
+		t.Errorf("the request that came later was not found: %+v", e)
+	}
+
+	// Many that nothing caused wait at the same time.
+	begin = time.Now()
+	for range 20 {
+		other := happened("container", "destroy", idB, "db")
+		other.Time = begin.UnixNano()
+		if q.Cause(t.Context(), other); other.Docker.Client.PID != 0 {
+			t.Errorf("client is %+v", other.Docker.Client)
+		}
+	}
+	if waited := time.Since(begin); waited < requestWait || waited > 2*requestWait {
+		t.Errorf("20 events at once waited %v", waited)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	last := happened("container", "destroy", idB, "db")
+	last.Time = time.Now().UnixNano()
+	begin = time.Now()
+	if q.Cause(ctx, last); time.Since(begin) > requestWait/2 {
+		t.Errorf("waited %v after the end", time.Since(begin))
+	}
+}
+
+// The memory is a ring of a size of its own, whatever clients send.
+func TestRequestsBounded(t *testing.T) {
+	q := NewRequests()
+	q.run(1)
+	q.add(asked("container.export", "web", 1))
+	long := strings.Repeat("x", 1<<20)
+	q.add(asked("container.export", long, 1))
+	r := asked("container.exec", long[:10], 1)
+	r.command = long
+	q.add(r)
+	if q.n != 2 || q.ring[1].command != "" {
+		t.Errorf("%d requests, the last with %d bytes of command", q.n, len(q.ring[1].command))
+	}
+	for n := range rememberedRequests {
+		q.add(asked("container.top", fmt.Sprint("c", n), uint64(n)))
+	}
+	e := happened("container", "export", idA, "web")
+	if q.Cause(t.Context(), e); e.Docker.Client.PID != 0 {
+		t.Error("found a request that is overwritten")
+	}
+	for _, n := range []int{0, rememberedRequests - 1} {
+		e := happened("container", "top", idA, fmt.Sprint("c", n))
+		if q.Cause(t.Context(), e); !e.Repeated || e.Docker.Client.PID != uint64(n) {
+			t.Errorf("request %d is found as %+v", n, e.Docker.Client)
+		}
+	}
+}
