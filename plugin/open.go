@@ -27,24 +27,29 @@ var dockerPorts = []uint16{2375, 2376}
 // commas, or nothing for the local Docker Engine.
 func openInputs(params string, c config.Config) ([]source.Named, error) {
 	var inputs []source.Named
+	// A port is no input's own: the first engine's input looks after all.
+	ports := dockerPorts
 	for part := range strings.SplitSeq(params, ",") {
 		part = strings.TrimSpace(part)
 		if part == "" {
 			part = "docker://"
 		}
-		opened, err := openInput(part, c)
+		opened, err := openInput(part, c, ports)
 		if err != nil {
 			for _, open := range inputs {
 				err = errors.Join(err, open.Input.Close())
 			}
 			return nil, fmt.Errorf("open_params: %w", err)
 		}
+		if len(opened) > 1 {
+			ports = nil
+		}
 		inputs = append(inputs, opened...)
 	}
 	return inputs, nil
 }
 
-func openInput(part string, c config.Config) ([]source.Named, error) {
+func openInput(part string, c config.Config, ports []uint16) ([]source.Named, error) {
 	u, err := url.Parse(part)
 	if err != nil {
 		return nil, err
@@ -68,7 +73,7 @@ func openInput(part string, c config.Config) ([]source.Named, error) {
 			ClientCA:     c.SSLClientCA,
 		})
 	case "docker", "docker+tcp":
-		return openDocker(u, c)
+		return openDocker(u, c, ports)
 	default:
 		return nil, fmt.Errorf("%s: there is no input %q; there are http, https, file, docker, docker+tcp and a path without a scheme", part, u.Scheme)
 	}
@@ -79,9 +84,9 @@ func openInput(part string, c config.Config) ([]source.Named, error) {
 }
 
 // openDocker opens the events of a Docker Engine and, if it is on this host,
-// the requests to its API. Events and requests of one act are told apart by
+// the requests to its API, at its socket and at TCP ports. Events and requests of one act are told apart by
 // the requests that both know of.
-func openDocker(u *url.URL, c config.Config) ([]source.Named, error) {
+func openDocker(u *url.URL, c config.Config, ports []uint16) ([]source.Named, error) {
 	requests := dockerapi.NewRequests()
 	events, err := dockerevents.Open(u, dockerevents.Options{
 		TLSCA:   c.DockerTLSCA,
@@ -96,7 +101,7 @@ func openDocker(u *url.URL, c config.Config) ([]source.Named, error) {
 	if socket := events.Socket(); socket != "" {
 		inputs = append(inputs, source.Named{Name: "docker_api", Input: dockerapi.Open(dockerapi.Options{
 			Socket:     socket,
-			Ports:      dockerPorts,
+			Ports:      ports,
 			Containers: events.Containers().Find,
 			Requests:   requests,
 		})})

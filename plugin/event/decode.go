@@ -5,8 +5,10 @@ package event
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"strings"
+	"time"
 	"unsafe"
 
 	"github.com/valyala/fastjson"
@@ -173,7 +175,7 @@ func container(v *fastjson.Value) Container {
 // dockerRequest reads the request of an event that AppendJSON wrote.
 func dockerRequest(e *Event, o *fastjson.Object) {
 	e.Input = DockerAPI
-	e.Time = o.Get("timeNano").GetInt64()
+	e.Time = max(0, o.Get("timeNano").GetInt64())
 	e.Docker.Command = text(o.Get("command"))
 	r := &e.Docker.Request
 	r.Method = text(o.Get("method"))
@@ -341,8 +343,12 @@ func (d *Decoder) docker(e *Event, o *fastjson.Object) {
 			k.Command = Mask(strings.TrimRight(command, " "))
 		}
 	}
-	if e.Time = o.Get("timeNano").GetInt64(); e.Time == 0 {
-		e.Time = o.Get("time").GetInt64() * 1e9
+	if e.Time = o.Get("timeNano").GetInt64(); e.Time <= 0 {
+		seconds := o.Get("time").GetInt64()
+		e.Time = 0
+		if seconds > 0 && seconds <= math.MaxInt64/int64(time.Second) {
+			e.Time = seconds * int64(time.Second)
+		}
 	}
 	actor := o.Get("Actor")
 	attributes := actor.Get("Attributes")

@@ -228,6 +228,8 @@ func FuzzDecode(f *testing.F) {
 		f.Add(text)
 	}
 	f.Add(dockerRequestEvent)
+	f.Add(`{"Type":"container","Action":"die","time":9683996064079937536}`)
+	f.Add(`{"Type":"container","Action":"die","time":28130740137}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		new(Decoder).Decode([]byte(text), func(e *Event, err error) {
 			if err != nil {

@@ -136,7 +136,7 @@ func (w *writer) dockerEvent(e *Event) {
 	w.string("exitCode", d.ExitCode)
 	w.close('}')
 	w.close('}')
-	if e.Time != 0 {
+	if e.Time > 0 {
 		w.uint("time", uint64(e.Time)/1e9)
 		w.uint("timeNano", uint64(e.Time))
 	}

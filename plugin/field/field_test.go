@@ -127,6 +127,8 @@ func TestQuery(t *testing.T) {
 
 func FuzzQuery(f *testing.F) {
 	f.Add("/x?labelSelector=a%2Cb&limit=1", "labelSelector")
+	f.Add("?&=0", "")
+	f.Add("?+=0", " ")
 	f.Fuzz(func(t *testing.T, uri, name string) {
 		// The API server uses Go's own parser, and ignores its error.
 		_, raw, _ := strings.Cut(uri, "?")

@@ -175,7 +175,7 @@ func query(uri, name string) string {
 	for rest != "" {
 		var pair string
 		pair, rest, _ = strings.Cut(rest, "&")
-		if strings.Contains(pair, ";") {
+		if pair == "" || strings.Contains(pair, ";") {
 			continue
 		}
 		key, value, _ := strings.Cut(pair, "=")

@@ -72,8 +72,11 @@ func (a *API) Close() error { return nil }
 // Run delivers requests until ctx ends. Where the tap cannot be loaded it says
 // why, and ends.
 func (a *API) Run(ctx context.Context, sink input.Sink) error {
-	t, err := a.load(TapOptions{RingSize: a.o.RingSize})
-	if err != nil {
+	t, err := a.loaded(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
 		sink.Info("requests to the Docker API are not seen, only its events: %v", err)
 		return nil
 	}
@@ -93,6 +96,34 @@ func (a *API) Run(ctx context.Context, sink input.Sink) error {
 	defer ticking.Wait()
 	defer close(ended)
 	return r.read()
+}
+
+// loaded loads the tap, which can take the kernel a second on a busy machine. If
+// ctx ends before, it does not wait: the tap is closed as soon as it is there.
+func (a *API) loaded(ctx context.Context) (*Tap, error) {
+	type result struct {
+		tap *Tap
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		t, err := a.load(TapOptions{RingSize: a.o.RingSize})
+		done <- result{t, err}
+	}()
+	select {
+	case r := <-done:
+		if ctx.Err() != nil && r.tap != nil {
+			_ = r.tap.Close()
+		}
+		return r.tap, r.err
+	case <-ctx.Done():
+		go func() {
+			if r := <-done; r.tap != nil {
+				_ = r.tap.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
 }
 
 // newReader returns a reader that remembers so many connections.

@@ -5,37 +5,82 @@ package dockerapi
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/containerapi/containerapi/internal/dockertest"
 )
 
-// write answers every line, a number, with the nanoseconds of processor time
-// that so many writes to /dev/null took.
+// writeTargets are what the writes of others go to in the benchmark, each with
+// how to open it and what to do once. All but the first are made as the ones
+// that many programs spend their time in.
+var writeTargets = map[string]func() (func(), error){
+	"null": func() (func(), error) {
+		fd, err := unix.Open("/dev/null", unix.O_WRONLY, 0)
+		return func() { _, _ = unix.Write(fd, one) }, err
+	},
+	"file": func() (func(), error) {
+		fd, err := unix.MemfdCreate("benchmark", 0)
+		return func() {
+			_, _ = unix.Write(fd, one)
+			_, _ = unix.Seek(fd, 0, 0)
+		}, err
+	},
+	"pipe": func() (func(), error) {
+		var ends [2]int
+		err := unix.Pipe(ends[:])
+		return pass(ends[1], ends[0]), err
+	},
+	"unix": func() (func(), error) {
+		ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+		return pass(ends[1], ends[0]), err
+	},
+}
+
+var one = []byte{0}
+
+// pass sends a byte from one descriptor to another.
+func pass(from, to int) func() {
+	b := make([]byte, 1)
+	return func() {
+		_, _ = unix.Write(from, one)
+		_, _ = unix.Read(to, b)
+	}
+}
+
+// write answers every line, the name of a target and a number, with the
+// nanoseconds of processor time that so many writes took.
 func write([]string) error {
-	fd, err := unix.Open("/dev/null", unix.O_WRONLY, 0)
-	if err != nil {
-		return err
+	do := make(map[string]func())
+	for name, open := range writeTargets {
+		var err error
+		if do[name], err = open(); err != nil {
+			return err
+		}
 	}
 	runtime.LockOSThread()
 	lines := bufio.NewScanner(os.Stdin)
-	one := []byte{0}
 	for lines.Scan() {
-		n, err := strconv.Atoi(lines.Text())
+		name, count, _ := strings.Cut(lines.Text(), " ")
+		n, err := strconv.Atoi(count)
 		if err != nil {
 			return err
 		}
+		once := do[name]
 		begin := threadTime()
 		for range n {
-			_, _ = unix.Write(fd, one)
+			once()
 		}
 		fmt.Println(threadTime() - begin)
 	}
@@ -49,12 +94,19 @@ func threadTime() int64 {
 }
 
 // BenchmarkTapOthers measures what the tap costs a process that has nothing to
-// do with Docker, at its worst: a loop of the cheapest of all writes. In turn
-// it has nothing attached to the end of system calls, a program that does
-// nothing, and the tap. What the second costs, Falco or any other tracer does.
+// do with Docker, in loops of writes, of which those to /dev/null are the
+// cheapest of all. In turn it has nothing attached to the end of system calls,
+// a program that does nothing, and the tap. What the second costs, Falco or any
+// other tracer does.
 //
 //	go test -run '^$' -bench TapOthers -benchtime 60x
 func BenchmarkTapOthers(b *testing.B) {
+	for _, target := range slices.Sorted(maps.Keys(writeTargets)) {
+		b.Run(target, func(b *testing.B) { benchmarkOthers(b, target) })
+	}
+}
+
+func benchmarkOthers(b *testing.B, target string) {
 	tap := loadTest(b, TapOptions{})
 	if err := tap.Watch([]Socket{{Port: 2375}}); err != nil {
 		b.Fatal(err)
@@ -88,7 +140,7 @@ func BenchmarkTapOthers(b *testing.B) {
 	answers := bufio.NewReader(out)
 	const writes = 50_000
 	measure := func() float64 {
-		fmt.Fprintln(in, writes)
+		fmt.Fprintln(in, target, writes)
 		line, err := answers.ReadString('\n')
 		if err != nil {
 			b.Fatal(err)
@@ -136,6 +188,52 @@ func BenchmarkTapOthers(b *testing.B) {
 	b.ReportMetric(median(bare), "ns/write-empty")
 	b.ReportMetric(median(tapped), "ns/write-tap")
 	b.ReportMetric(median(tapped)/median(bare), "tap/empty")
+}
+
+// BenchmarkTapDockerPS measures what the tap costs those that it watches: the
+// time of docker ps, with and without it in turn.
+//
+//	go test -run '^$' -bench TapDockerPS -benchtime 100x
+func BenchmarkTapDockerPS(b *testing.B) {
+	daemon := dockertest.Start(b)
+	tap := loadTest(b, TapOptions{})
+	if err := tap.Watch([]Socket{{Path: daemon.Socket}}); err != nil {
+		b.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		var rec Record
+		for tap.ReadInto(&rec) == nil {
+		}
+	}()
+	if err := tap.detach(); err != nil {
+		b.Fatal(err)
+	}
+	ps := func() float64 {
+		begin := time.Now()
+		daemon.Docker("ps")
+		return float64(time.Since(begin))
+	}
+	var without, with []float64
+	for b.Loop() {
+		without = append(without, ps())
+		if err := tap.attach(); err != nil {
+			b.Fatal(err)
+		}
+		with = append(with, ps())
+		if err := tap.detach(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(median(without)/1e6, "ms/ps-without")
+	b.ReportMetric(median(with)/1e6, "ms/ps-with")
+	b.ReportMetric(median(with)/median(without), "with/without")
+	if err := tap.Close(); err != nil {
+		b.Fatal(err)
+	}
+	<-ended
 }
 
 func median(values []float64) float64 {
