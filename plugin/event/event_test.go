@@ -180,6 +180,7 @@ func TestMask(t *testing.T) {
 		"F=/etc/shadow; cat $F":                                    "F=/etc/shadow; cat $F",
 		"sh -c env | grep PASS":                                    "sh -c env | grep PASS",
 		"tar cf - /var/lib":                                        "tar cf - /var/lib",
+		"sh -c 'ls\nCritical forged alert'":                        "sh -c 'ls Critical forged alert'",
 		"ls -la --color=auto":                                      "ls -la --color=auto",
 		"kubectl get secret db -o yaml":                            "kubectl get secret db -o yaml",
 		"curl -s http://127.0.0.1:8080/healthz":                    "curl -s http://127.0.0.1:8080/healthz",

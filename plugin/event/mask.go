@@ -5,6 +5,7 @@ package event
 import (
 	"regexp"
 	"strings"
+	"unicode"
 )
 
 // masked stands for a value that is not shown.
@@ -36,9 +37,25 @@ var secrets = []*regexp.Regexp{
 	regexp.MustCompile(`()(\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*)`),
 }
 
-// Mask returns a command line with what looks like a secret replaced by "***".
-// Commands that hold none, by far the most, come back as they are.
+// OneLine returns a text with its control characters replaced by spaces, so that
+// whoever chose it cannot write a second line into an alert.
+func OneLine(s string) string {
+	if strings.IndexFunc(s, unicode.IsControl) < 0 {
+		return s
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// Mask returns a command line on one line, with what looks like a secret
+// replaced by "***". Commands that hold none, by far the most, come back as
+// they are.
 func Mask(command string) string {
+	command = OneLine(command)
 	if !mayHoldSecret(command) {
 		return command
 	}

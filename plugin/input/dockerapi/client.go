@@ -30,9 +30,9 @@ func client(p *Process) event.Client {
 	c := event.Client{
 		PID:        uint64(p.PID),
 		PPID:       uint64(p.PPID),
-		Name:       p.Comm,
-		ParentName: p.ParentComm,
-		Exe:        p.Exe,
+		Name:       event.OneLine(p.Comm),
+		ParentName: event.OneLine(p.ParentComm),
+		Exe:        event.OneLine(p.Exe),
 		Cmdline:    event.MaskArgs(p.Args),
 		UID:        int64(p.UID),
 		LoginUID:   -1,

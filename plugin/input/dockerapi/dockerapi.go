@@ -451,7 +451,7 @@ func (r *reader) emit(c *conn, q *httpwire.Request) {
 		d.Request.CreatePrivileged = q.Create.Privileged
 		d.Request.CreateMounts = q.Create.Mounts
 	case "container.archive_read", "container.archive_write", "container.archive_stat":
-		d.Request.ArchivePath = values.Get("path")
+		d.Request.ArchivePath = event.OneLine(values.Get("path"))
 	case "container.commit":
 		id = strings.TrimPrefix(values.Get("container"), "/")
 	case "image.save":

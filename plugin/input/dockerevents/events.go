@@ -20,10 +20,12 @@ import (
 
 const (
 	// firstWait and lastWait are the first and the longest wait before a
-	// connection is tried again; in between it doubles. Where no local engine
-	// listens it stays the first: such a try costs microseconds, and an engine
-	// that starts many containers at boot soon forgets the first of them.
+	// connection is tried again; in between it doubles.
 	firstWait, lastWait = 250 * time.Millisecond, 10 * time.Second
+	// absentWait is the wait where no local engine listens: such a try costs
+	// microseconds, an engine that starts many containers at boot soon forgets
+	// the first of them, and one that stops again forgets them all.
+	absentWait = 50 * time.Millisecond
 	// steady is how long a connection without any event must have lasted to
 	// count as one that works.
 	steady = 10 * time.Second
@@ -132,7 +134,7 @@ func (r *reader) round(ctx context.Context, wait *time.Duration) (time.Duration,
 		r.complain(reason)
 		if absent(r.endpoint, err) {
 			*wait = firstWait
-			return firstWait, err
+			return absentWait, err
 		}
 	} else {
 		r.sink.Reconnected(fmt.Errorf("lost %s: %w; connecting again", r.daemon, reason))
