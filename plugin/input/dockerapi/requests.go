@@ -25,6 +25,9 @@ const (
 	// requestWait is for how long after it took place an event waits for its
 	// request, which is told of when it is answered, or else after answerTime.
 	requestWait = answerTime + 2*tick
+	// shortWait is the same for an event of what can leak no credential: no
+	// rule asks for it twice, and those after it are not to wait for long.
+	shortWait = 100 * time.Millisecond
 	// maxID is how long what a request names can be for an event to be found:
 	// a client can send a mebibyte.
 	maxID = 1024
@@ -108,12 +111,17 @@ func (q *Requests) wake() {
 // if that request's own event tells of the same act. An event waits a moment
 // for its request.
 func (q *Requests) Cause(ctx context.Context, e *event.Event) {
-	op := operation.DockerEvent(e.Docker.Type, e.Docker.Action).Name
+	meaning := operation.DockerEvent(e.Docker.Type, e.Docker.Action)
+	op := meaning.Name
 	if unrequested[op] || op == operation.Other.Name {
 		return
 	}
+	wait := shortWait
+	if meaning.Credential != operation.None {
+		wait = requestWait
+	}
 	// Events that came together wait together.
-	deadline := time.NewTimer(time.Until(time.Unix(0, e.Time).Add(requestWait)))
+	deadline := time.NewTimer(time.Until(time.Unix(0, e.Time).Add(wait)))
 	defer deadline.Stop()
 	for since := 0; ; {
 		q.mu.Lock()
