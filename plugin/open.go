@@ -84,8 +84,8 @@ func openInput(part string, c config.Config, ports []uint16) ([]source.Named, er
 }
 
 // openDocker opens the events of a Docker Engine and, if it is on this host,
-// the requests to its API, at its socket and at TCP ports. Events and requests of one act are told apart by
-// the requests that both know of.
+// the requests to its API, at its socket and at TCP ports. Events and requests
+// of one act are told apart by the requests that both know of.
 func openDocker(u *url.URL, c config.Config, ports []uint16) ([]source.Named, error) {
 	requests := dockerapi.NewRequests()
 	events, err := dockerevents.Open(u, dockerevents.Options{

@@ -174,12 +174,14 @@ func (h *History) see(e *event.Event, m *Mark) {
 	}
 	e.Seen = event.Seen{Known: true, Age: uint64(max(0, e.Time-h.start) / 1e9)}
 
-	identity, object := h.key(k.User.Name, k.Impersonated.Name, e.Operation, k.Namespace), h.key(k.Namespace, k.Name)
+	var object uint64
 	if e.Input == event.DockerAPI {
-		identity = h.key(d.Client.Exe, strconv.FormatInt(d.Client.UID, 10), d.Client.Container.ID, d.Client.Addr, e.Operation, d.Daemon)
+		m.doer = h.key(d.Client.Exe, strconv.FormatInt(d.Client.UID, 10), d.Client.Container.ID, d.Client.Addr, e.Operation, d.Daemon)
 		object = h.key(d.Container.ID, d.Request.Path)
+	} else {
+		m.doer = h.key(k.User.Name, k.Impersonated.Name, e.Operation, k.Namespace)
+		object = h.key(k.Namespace, k.Name)
 	}
-	m.doer = identity
 	known, ok := h.doers.Get(m.doer)
 	if !ok {
 		known = new(doer)

@@ -4,10 +4,7 @@ package dockerevents
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -104,21 +101,13 @@ func (g *engine) container(ctx context.Context, ref string) (event.Container, er
 			return event.Container{}, err
 		}
 	}
-	body, _, err := g.get(ctx, g.version+"/containers/"+url.PathEscape(ref)+"/json", "")
-	if err != nil {
-		return event.Container{}, err
-	}
-	defer body.Close()
 	var c struct {
 		ID     string `json:"Id"`
 		Name   string
 		Config struct{ Image string }
 	}
-	if err := json.NewDecoder(io.LimitReader(body, maxInspect)).Decode(&c); err != nil {
-		return event.Container{}, errors.New("the inspect response cannot be read")
+	if err := g.inspect(ctx, ref, &c); err != nil {
+		return event.Container{}, err
 	}
-	if len(c.Name) > 0 && c.Name[0] == '/' {
-		c.Name = c.Name[1:]
-	}
-	return event.Container{ID: c.ID, Name: c.Name, Image: c.Config.Image}, nil
+	return event.Container{ID: c.ID, Name: strings.TrimPrefix(c.Name, "/"), Image: c.Config.Image}, nil
 }

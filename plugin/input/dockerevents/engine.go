@@ -190,19 +190,28 @@ func (g *engine) events(ctx context.Context, since int64) (io.ReadCloser, error)
 // health as an exec's event shows it, or "" if the container has no such
 // check.
 func (g *engine) healthCheck(ctx context.Context, container string) (string, error) {
-	body, _, err := g.get(ctx, g.version+"/containers/"+url.PathEscape(container)+"/json", "")
-	if err != nil {
-		return "", err
-	}
-	defer body.Close()
 	var c struct {
 		Config struct {
 			Shell       []string
 			Healthcheck struct{ Test []string }
 		}
 	}
-	if err := json.NewDecoder(io.LimitReader(body, maxInspect)).Decode(&c); err != nil {
-		return "", errors.New("the inspect response cannot be read")
+	if err := g.inspect(ctx, container, &c); err != nil {
+		return "", err
 	}
 	return healthCommand(c.Config.Healthcheck.Test, c.Config.Shell), nil
+}
+
+// inspect reads the members that a struct has of a container's inspect
+// response, and keeps no others: the environment is among them.
+func (g *engine) inspect(ctx context.Context, container string, to any) error {
+	body, _, err := g.get(ctx, g.version+"/containers/"+url.PathEscape(container)+"/json", "")
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(io.LimitReader(body, maxInspect)).Decode(to); err != nil {
+		return errors.New("the inspect response cannot be read")
+	}
+	return nil
 }
