@@ -353,12 +353,16 @@ static __always_inline struct scratch *scratch(void)
 	return bpf_map_lookup_elem(&scratches, &zero);
 }
 
+/* The reader looks by itself every few milliseconds. To wake it is dear for
+ * whom the event is about, and done only when the ring fills. */
 static __always_inline void emit(void *event, __u64 size)
 {
+	__u64 room = bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE);
+	__u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
 	__u32 zero = 0;
 	__u64 *dropped;
 
-	if (!bpf_ringbuf_output(&ring, event, size, 0))
+	if (!bpf_ringbuf_output(&ring, event, size, used > room / 8 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP))
 		return;
 	dropped = bpf_map_lookup_elem(&drops, &zero);
 	if (dropped)

@@ -13,6 +13,7 @@ import (
 	"math/bits"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -38,6 +39,11 @@ var (
 	// ErrLockdown: the kernel's lockdown mode forbids reading its memory.
 	ErrLockdown = errors.New("kernel locked down")
 )
+
+// lull is how often the ring is looked at. The kernel's side wakes the reader
+// only when the ring fills: a wake-up for each record would cost those that the
+// records are about more than all else that the tap does.
+const lull = 20 * time.Millisecond
 
 // ErrClosed is returned by reads from a closed tap.
 var ErrClosed = os.ErrClosed
@@ -109,6 +115,7 @@ func (t *Tap) load(spec *ebpf.CollectionSpec) error {
 	if t.reader, err = ringbuf.NewReader(t.objects.Ring); err != nil {
 		return fmt.Errorf("open ring: %w", err)
 	}
+	t.reader.SetDeadline(time.Now().Add(lull))
 	if t.holders, err = link.AttachIter(link.IterOptions{Program: t.objects.TapHolders}); err != nil {
 		return fmt.Errorf("attach %s: %w", tapProgTapHolders, err)
 	}
@@ -278,13 +285,19 @@ func (t *Tap) Read(ctx context.Context) (*Record, error) {
 // ReadInto waits for the next record. What rec refers to is overwritten by the
 // next call. After [Tap.Close] it returns [ErrClosed].
 func (t *Tap) ReadInto(rec *Record) error {
-	if err := t.reader.ReadInto(&t.sample); err != nil {
-		if errors.Is(err, ringbuf.ErrFlushed) {
+	for {
+		err := t.reader.ReadInto(&t.sample)
+		switch {
+		case err == nil:
+			return rec.decode(t.sample.RawSample)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			t.reader.SetDeadline(time.Now().Add(lull))
+		case errors.Is(err, ringbuf.ErrFlushed):
 			return err
+		default:
+			return fmt.Errorf("read request tap: %w", err)
 		}
-		return fmt.Errorf("read request tap: %w", err)
 	}
-	return rec.decode(t.sample.RawSample)
 }
 
 // Skim is for the time of a large body: reads of more than 4096 bytes from the

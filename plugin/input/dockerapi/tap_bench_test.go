@@ -114,14 +114,7 @@ func benchmarkOthers(b *testing.B, target string) {
 	if err := tap.detach(); err != nil {
 		b.Fatal(err)
 	}
-	empty, err := ebpf.NewProgram(&ebpf.ProgramSpec{
-		Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: "sys_exit", License: "GPL",
-		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer empty.Close()
+	attachEmpty := emptyTracepoint(b)
 
 	cmd := helper(b, "write")
 	in, err := cmd.StdinPipe()
@@ -161,11 +154,7 @@ func benchmarkOthers(b *testing.B, target string) {
 	variants := []func(){
 		func() { nothing = append(nothing, settled()) },
 		func() {
-			l, err := link.AttachTracing(link.TracingOptions{Program: empty, AttachType: ebpf.AttachTraceRawTp})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer l.Close()
+			defer attachEmpty()()
 			bare = append(bare, settled())
 		},
 		func() {
@@ -188,6 +177,26 @@ func benchmarkOthers(b *testing.B, target string) {
 	b.ReportMetric(median(bare), "ns/write-empty")
 	b.ReportMetric(median(tapped), "ns/write-tap")
 	b.ReportMetric(median(tapped)/median(bare), "tap/empty")
+}
+
+// emptyTracepoint loads a program that does nothing and returns what attaches
+// it to the end of system calls, which returns what detaches it.
+func emptyTracepoint(b *testing.B) func() func() {
+	empty, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type: ebpf.Tracing, AttachType: ebpf.AttachTraceRawTp, AttachTo: "sys_exit", License: "GPL",
+		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { empty.Close() })
+	return func() func() {
+		l, err := link.AttachTracing(link.TracingOptions{Program: empty, AttachType: ebpf.AttachTraceRawTp})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return func() { l.Close() }
+	}
 }
 
 // BenchmarkTapDockerPS measures what the tap costs those that it watches: the
@@ -217,20 +226,33 @@ func BenchmarkTapDockerPS(b *testing.B) {
 		daemon.Docker("ps")
 		return float64(time.Since(begin))
 	}
-	var without, with []float64
+	attachEmpty := emptyTracepoint(b)
+	var without, bare, with []float64
+	variants := []func(){
+		func() { without = append(without, ps()) },
+		func() {
+			defer attachEmpty()()
+			bare = append(bare, ps())
+		},
+		func() {
+			if err := tap.attach(); err != nil {
+				b.Fatal(err)
+			}
+			defer tap.detach()
+			with = append(with, ps())
+		},
+	}
+	round := 0
 	for b.Loop() {
-		without = append(without, ps())
-		if err := tap.attach(); err != nil {
-			b.Fatal(err)
+		for i := range variants {
+			variants[(round+i)%len(variants)]()
 		}
-		with = append(with, ps())
-		if err := tap.detach(); err != nil {
-			b.Fatal(err)
-		}
+		round++
 	}
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(median(without)/1e6, "ms/ps-without")
 	b.ReportMetric(median(with)/1e6, "ms/ps-with")
+	b.ReportMetric(median(bare)/median(without), "empty/without")
 	b.ReportMetric(median(with)/median(without), "with/without")
 	if err := tap.Close(); err != nil {
 		b.Fatal(err)
