@@ -94,6 +94,9 @@ var dockerEvents = map[eventKey]Operation{
 	{"config", "update"}: {"swarm.config", ConfigMap},
 
 	{"daemon", "reload"}: {"system.reload", None},
+	// No event of dockerd: the plugin's own, of a daemon that listens on TCP
+	// without TLS.
+	{"daemon", "insecure"}: {"daemon.insecure", None},
 }
 
 // DockerEvent returns the meaning of an event by its Type and Action, for

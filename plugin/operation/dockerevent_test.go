@@ -26,6 +26,7 @@ func TestDockerEvent(t *testing.T) {
 		{"secret", "create", Operation{"swarm.secret", Secret}},
 		{"config", "update", Operation{"swarm.config", ConfigMap}},
 		{"network", "destroy", Operation{"network.remove", None}},
+		{"daemon", "insecure", Operation{"daemon.insecure", None}},
 		{"daemon", "reload", Operation{"system.reload", None}},
 		{"image", "exec_create: sh", Other},
 		{"container", "exec_created", Other},

@@ -345,7 +345,7 @@ func TestDaemonTCP(t *testing.T) {
 	d := dockertest.Start(t, "--host=tcp://"+address, "--tls=false")
 	s, _ := run(t, "docker+tcp://"+address, Options{})
 	d.Docker("volume", "create", "plain")
-	eventually(t, "the event", s, func() bool { return len(s.got()) == 1 })
+	eventually(t, "the event", s, func() bool { n, _ := s.count("create"); return n == 1 })
 	if !s.logged("warning") {
 		t.Errorf("no warning in the log: %q", s.lines())
 	}

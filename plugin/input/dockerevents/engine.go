@@ -34,7 +34,7 @@ const userAgent = "falco-containerapi"
 // errNotEngine is the error of an answer that no Docker Engine gives.
 var errNotEngine = errors.New("what answers there is not a Docker Engine")
 
-// engine speaks to a Docker Engine: three kinds of GET, each on a connection
+// engine speaks to a Docker Engine: four kinds of GET, each on a connection
 // of its own.
 //
 // Moby's client does not serve here: it refuses API versions below 1.40, reads

@@ -115,6 +115,10 @@ type reader struct {
 	decoder event.Decoder
 	seen    *seen
 	health  *healthChecks
+	// newest is the time of the newest event of this connection, 0 if it had
+	// none yet.
+	newest   int64
+	insecure insecure
 	// said is the last trouble that was said, at saidAt, or "".
 	said   string
 	saidAt time.Time
@@ -132,6 +136,7 @@ func (r *reader) round(ctx context.Context, wait *time.Duration) (time.Duration,
 	reason := r.endpoint.reason(err)
 	if !connected {
 		r.complain(reason)
+		r.insecure.gone = r.insecure.gone || refuses(err)
 		if absent(r.endpoint, err) {
 			*wait = firstWait
 			return absentWait, err
@@ -156,7 +161,12 @@ func (r *reader) round(ctx context.Context, wait *time.Duration) (time.Duration,
 // absent reports whether an error of connecting is that no engine listens on
 // a local socket.
 func absent(p *endpoint, err error) bool {
-	return p.network == "unix" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED))
+	return p.network == "unix" && refuses(err)
+}
+
+// refuses reports whether an error of connecting is that nothing listens.
+func refuses(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
 // complain says why the engine cannot be reached, unless it said so already.
@@ -176,6 +186,9 @@ func (r *reader) follow(ctx context.Context) (connected bool, err error) {
 	}
 	stream := newAhead(body)
 	defer stream.Close()
+	r.newest = 0
+	end := r.check(ctx)
+	defer func() { end(r.newest) }()
 	if r.said != "" {
 		r.said = ""
 		r.sink.Info("reading %s", r.daemon)
@@ -216,6 +229,7 @@ func (r *reader) add(ctx context.Context, line []byte) (err error) {
 			r.sink.Malformed(fmt.Errorf("%s: %w", r.daemon, errNoDockerEvent))
 		case r.seen.add(line, e.Time):
 			e.Docker.Daemon = r.daemon
+			r.newest = max(r.newest, e.Time)
 			// Events before this one do not wait for the engine's answer.
 			if r.health.waits(&e.Docker) {
 				err = r.commit(ctx)

@@ -32,6 +32,8 @@ type fake struct {
 	since, paths []string
 	// inspect is the body of the answer to an inspect, "" a 404.
 	inspect string
+	// info is the body of the answer to GET /info, "" a 403.
+	info    string
 	version string
 }
 
@@ -74,6 +76,22 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusNotFound)
 		}
 		_, _ = io.WriteString(w, inspect)
+	case strings.HasSuffix(r.URL.Path, "/info"):
+		info := f.info
+		f.mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		if info == "" {
+			w.WriteHeader(http.StatusForbidden)
+		}
+		_, _ = io.WriteString(w, info)
+	case strings.HasSuffix(r.URL.Path, "/events") && r.URL.Query().Get("until") != "":
+		// What is past.
+		memory := f.memory
+		f.mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		for _, line := range memory {
+			_, _ = io.WriteString(w, line)
+		}
 	case strings.HasSuffix(r.URL.Path, "/events"):
 		f.since = append(f.since, r.URL.Query().Get("since"))
 		stream := make(chan string, 10000)
@@ -233,10 +251,15 @@ func TestEnvironment(t *testing.T) {
 	s, _ := run(t, f.url(), Options{})
 	f.send(true, line(1))
 	eventually(t, "the event", s, func() bool { return len(s.got()) == 1 })
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if want := []string{"/_ping", "/v1.41/events"}; !slices.Equal(f.paths, want) {
-		t.Errorf("requests were %q, want %q", f.paths, want)
+	paths := func() []string {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return slices.Clone(f.paths)
+	}
+	want := []string{"/_ping", "/v1.41/events", "/v1.41/info"}
+	eventually(t, "the last request", s, func() bool { return len(paths()) >= len(want) })
+	if got := paths(); !slices.Equal(got, want) {
+		t.Errorf("requests were %q, want %q", got, want)
 	}
 }
 
