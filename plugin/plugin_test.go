@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -158,7 +159,18 @@ func TestFieldsOfLiveAndReplayedEvents(t *testing.T) {
 func TestFieldsOfK8sAuditEvents(t *testing.T) {
 	_, engine := start(t, "")
 	acts := 0
+	execs := map[string]bool{} // by audit id
 	for _, line := range recorded(t) {
+		var audit struct {
+			AuditID   string
+			ObjectRef struct{ Subresource string }
+		}
+		if err := json.Unmarshal(line, &audit); err != nil {
+			t.Fatal(err)
+		}
+		if audit.ObjectRef.Subresource == "exec" {
+			execs[audit.AuditID] = true
+		}
 		e, free := engine.Foreign(line)
 		defer free()
 		values, err := engine.Extract(e)
@@ -175,8 +187,8 @@ func TestFieldsOfK8sAuditEvents(t *testing.T) {
 		}
 	}
 	// Each exec has two or three events.
-	if acts != 5 {
-		t.Errorf("%d acts of exec, want 5", acts)
+	if acts != len(execs) || acts == 0 {
+		t.Errorf("%d acts of exec, want %d", acts, len(execs))
 	}
 }
 
@@ -277,7 +289,9 @@ func TestOpenAgain(t *testing.T) {
 	for range 10 {
 		once()
 	}
-	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > goroutines || openFiles(t) > files; time.Sleep(10 * time.Millisecond) {
+	// Taps that were still being loaded are closed once they are there, which
+	// takes the kernel a second each on a busy machine.
+	for deadline := time.Now().Add(time.Minute); runtime.NumGoroutine() > goroutines || openFiles(t) > files; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("from %d goroutines and %d files to %d and %d", goroutines, files, runtime.NumGoroutine(), openFiles(t))
 		}

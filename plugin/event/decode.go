@@ -122,9 +122,14 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 	e.Replayed = true
 	e.Shortened = o.Get("shortened").GetBool()
 	e.Repeated = o.Get("repeated").GetBool()
+	// Not from the command as it stands there, whose secrets are masked.
+	var reads Reads
+	for _, name := range o.Get("reads").GetArray() {
+		reads |= readsNamed(text(name))
+	}
 	if seen := o.Get("seen"); seen != nil {
 		e.Seen = Seen{
-			Known:   true,
+			Known:   seen.GetUint64("count") > 0,
 			First:   seen.GetBool("first"),
 			Count:   seen.GetUint64("count"),
 			Objects: seen.GetUint64("objects"),
@@ -134,6 +139,7 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 	}
 	if audit := o.Get("audit").GetObject(); audit != nil {
 		d.audit(e, audit)
+		e.CommandReads = reads
 		return nil
 	}
 	if event := o.Get("event").GetObject(); event != nil {
@@ -143,6 +149,7 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 	} else {
 		return ErrUnrecognized
 	}
+	e.CommandReads = reads
 	k := &e.Docker
 	k.Daemon = text(o.Get("daemon"))
 	k.Insecure = o.Get("insecure").GetBool()
@@ -176,6 +183,7 @@ func container(v *fastjson.Value) Container {
 func dockerRequest(e *Event, o *fastjson.Object) {
 	e.Input = DockerAPI
 	e.Time = max(0, o.Get("timeNano").GetInt64())
+	e.Docker.ActorName = text(o.Get("object"))
 	e.Docker.Command = text(o.Get("command"))
 	r := &e.Docker.Request
 	r.Method = text(o.Get("method"))
@@ -190,6 +198,8 @@ func dockerRequest(e *Event, o *fastjson.Object) {
 	r.CreateImage = text(o.Get("image"))
 	r.CreatePrivileged = o.Get("privileged").GetBool()
 	r.CreateMounts = texts(r.CreateMounts, o.Get("mounts"))
+	r.CreateExposes = texts(r.CreateExposes, o.Get("exposes"))
+	r.ExecPrivileged = o.Get("execPrivileged").GetBool()
 }
 
 // audit reads an audit.k8s.io/v1 Event.
@@ -224,6 +234,7 @@ func (d *Decoder) audit(e *Event, o *fastjson.Object) {
 		case "responseStatus":
 			k.Code = v.GetUint64("code")
 			k.Reason = text(v.Get("reason"))
+			k.StatusOnly = text(v.Get("status")) == "Success"
 			message = text(v.Get("message"))
 		case "requestReceivedTimestamp":
 			k.Received = text(v)
@@ -240,6 +251,7 @@ func (d *Decoder) audit(e *Event, o *fastjson.Object) {
 	}
 	if strings.Contains(k.RequestURI, "command=") {
 		d.maskCommand(k)
+		e.CommandReads |= ReadsOf(d.command)
 	}
 	if k.Impersonated.Name == "" && message != "" {
 		refusedImpersonation(k, message)
@@ -341,6 +353,7 @@ func (d *Decoder) docker(e *Event, o *fastjson.Object) {
 		if strings.HasPrefix(action, "exec_") {
 			// A command of one word has a space behind it.
 			k.Command = Mask(strings.TrimRight(command, " "))
+			e.CommandReads |= ReadsOf(strings.Fields(command))
 		}
 	}
 	if e.Time = o.Get("timeNano").GetInt64(); e.Time <= 0 {

@@ -71,6 +71,9 @@ type Event struct {
 	Operation, Credential string
 	// Outcome is whether it was done.
 	Outcome Outcome
+	// CommandReads is what the command of an exec reads, as far as its words
+	// tell.
+	CommandReads Reads
 	// Repeated reports that an earlier event told of the same act already.
 	Repeated bool
 	// Replayed reports that this plugin made the event before, so that what
@@ -89,13 +92,15 @@ type Seen struct {
 	// Known reports that the counts below are kept for this event.
 	Known bool
 	// First reports that the identity did not do this operation in this
-	// namespace before, as far back as the plugin remembers.
+	// namespace before, as far back as the plugin remembers. Where this act is
+	// done, those that were denied or failed do not count.
 	First bool
 	// Count is how many acts of this operation the identity did within the
-	// last minute, this one included.
+	// last minute, in any namespace, this one included. Those that were denied
+	// are counted apart from all others.
 	Count uint64
 	// Objects is how many different objects those acts named. A list or a
-	// watch names one: all of them.
+	// watch names one: all of a namespace, or all there are.
 	Objects uint64
 	// Sources is from how many different addresses the credential of this
 	// request was used within the last hour, 0 if it names none.
@@ -134,6 +139,9 @@ type Kube struct {
 
 	Resource, Subresource, Namespace, Name, APIGroup, APIVersion string
 
+	// StatusOnly reports that the answer was a Status that says "Success", and
+	// so no object: what most deletions are answered with.
+	StatusOnly bool
 	// Code is the HTTP status of the response, 0 if there is none; Reason is
 	// the API's word for it, such as "Forbidden".
 	Code   uint64
@@ -195,11 +203,16 @@ type Request struct {
 	// ArchivePath is the path inside the container that files are copied from
 	// or to.
 	ArchivePath string
+	// ExecPrivileged reports that an exec gets all privileges.
+	ExecPrivileged bool
 	// CreateImage, CreatePrivileged and CreateMounts are what a container is
-	// to be created with; a mount is "source:target".
+	// to be created with; a mount is "source:target", and of a volume that is
+	// to be created "source:volume". CreateExposes is what of the host that
+	// shows, in the words of package exposure.
 	CreateImage      string
 	CreatePrivileged bool
 	CreateMounts     []string
+	CreateExposes    []string
 }
 
 // Client is a process that spoke to a Docker Engine, as it was when it
@@ -233,9 +246,9 @@ type Container struct {
 // Reset empties the event and keeps the memory of its lists.
 func (e *Event) Reset() {
 	user, impersonated, ips := e.Kube.User.Groups[:0], e.Kube.Impersonated.Groups[:0], e.Kube.SourceIPs[:0]
-	mounts := e.Docker.Request.CreateMounts[:0]
+	mounts, exposes := e.Docker.Request.CreateMounts[:0], e.Docker.Request.CreateExposes[:0]
 	*e = Event{}
-	e.Docker.Request.CreateMounts = mounts
+	e.Docker.Request.CreateMounts, e.Docker.Request.CreateExposes = mounts, exposes
 	e.Kube.User.Groups, e.Kube.Impersonated.Groups, e.Kube.SourceIPs = user, impersonated, ips
 }
 
@@ -267,7 +280,7 @@ func (e *Event) Shorten() {
 	}
 	// The last source is the peer, which clients cannot choose.
 	k.SourceIPs = k.SourceIPs[max(0, len(k.SourceIPs)-shortList):]
-	for _, list := range []*[]string{&k.User.Groups, &k.Impersonated.Groups, &k.SourceIPs, &d.Request.CreateMounts} {
+	for _, list := range []*[]string{&k.User.Groups, &k.Impersonated.Groups, &k.SourceIPs, &d.Request.CreateMounts, &d.Request.CreateExposes} {
 		*list = (*list)[:min(len(*list), shortList)]
 		for i, s := range *list {
 			(*list)[i] = s[:min(len(s), shortText)]

@@ -14,7 +14,8 @@ func (e *Event) AppendJSON(b []byte) []byte {
 	w.string("input", e.Input.String())
 	w.bool("shortened", e.Shortened)
 	w.bool("repeated", e.Repeated)
-	if e.Seen.Known {
+	w.strings("reads", e.CommandReads.Names())
+	if e.Seen.Known || e.Seen.Sources != 0 {
 		w.key("seen")
 		w.open('{')
 		w.bool("first", e.Seen.First)
@@ -70,6 +71,9 @@ func (w *writer) kube(k *Kube) {
 		w.key("responseStatus")
 		w.open('{')
 		w.string("reason", k.Reason)
+		if k.StatusOnly {
+			w.string("status", "Success")
+		}
 		w.uint("code", k.Code)
 		w.close('}')
 	}
@@ -155,11 +159,14 @@ func (w *writer) dockerRequest(e *Event) {
 	w.uint("status", r.Status)
 	w.bool("first", r.First)
 	w.string("unreadable", r.Unreadable)
+	w.string("object", d.ActorName)
 	w.string("command", d.Command)
 	w.string("archivePath", r.ArchivePath)
 	w.string("image", r.CreateImage)
 	w.bool("privileged", r.CreatePrivileged)
 	w.strings("mounts", r.CreateMounts)
+	w.strings("exposes", r.CreateExposes)
+	w.bool("execPrivileged", r.ExecPrivileged)
 	w.uint("timeNano", uint64(max(0, e.Time)))
 	w.close('}')
 }

@@ -80,7 +80,7 @@ func allNamespaces(k *event.Kube) bool {
 // all of a namespace, "*" for all there are.
 func object(k *event.Kube) (namespace, separator, name string) {
 	if k.Resource == "" {
-		return "", "", ""
+		return "", "", k.Path()
 	}
 	name = k.Name
 	if name == "" {

@@ -21,6 +21,11 @@ func Understand(e *event.Event) {
 			Name:        e.Kube.Name,
 			Path:        e.Kube.Path(),
 		})
+		// A deletion is answered with the object only in the foreground, where
+		// finalizers wait, or as a whole collection.
+		if e.Kube.StatusOnly {
+			op.Credential = operation.None
+		}
 		e.Outcome = kubeOutcome(&e.Kube)
 	case event.DockerAPI:
 		r := &e.Docker.Request

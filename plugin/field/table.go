@@ -21,7 +21,7 @@ var common = []Field{
 		text(func(e *event.Event) string { return e.Credential })},
 	{"api.outcome", "Whether it was done: `allowed`, `denied` (401 or 403), `failed`, or `unanswered` if nothing is known of it. No value for the announcement of a request.",
 		text(func(e *event.Event) string { return string(e.Outcome) })},
-	{"api.object", "What was acted on: `namespace/name`, `namespace/*` for all of a namespace, `*` for all there are; the name of a container, image or volume in Docker.",
+	{"api.object", "What was acted on: `namespace/name`, `namespace/*` for all of a namespace, `*` for all there are, a path for what is no resource; the name of a container, image or volume in Docker.",
 		joined(func(e *event.Event) (string, string, string) {
 			if e.Input == event.K8sAudit {
 				return object(&e.Kube)
@@ -35,17 +35,19 @@ var common = []Field{
 			}
 			return e.Docker.Command
 		})},
+	{"api.command.reads", "What the command of an exec reads that is or holds a credential, as far as its words tell: `token` (a service account's), `credential` (a file made to keep credentials), `environment` (`env`, `/proc/1/environ`). A hint: a command hides easily what it reads.",
+		texts(func(e *event.Event) []string { return e.CommandReads.Names() })},
 	{"api.shortened", "True if the event was above the size limit and carries its essential parts only.",
 		flag(func(e *event.Event) (bool, bool) { return e.Shortened, true })},
-	{"api.seen.first", "True if this identity did not do this operation in this namespace before, as far back as the plugin remembers (see `api.seen.age`). Only for operations that can leak a credential, collected by this plugin.",
+	{"api.seen.first", "True if this identity did not do this operation in this namespace before, as far back as the plugin remembers (see `api.seen.age`). Attempts that were denied or failed do not count where this one succeeds. An identity is a Kubernetes user (and who it acts as; an address if it is not authenticated) or a Docker client's executable, user id, container and address. Not for the operations `other` and `unreadable`, and only for what this plugin collected.",
 		flag(func(e *event.Event) (bool, bool) { return e.Seen.First, e.Seen.Known })},
 	{"api.seen.age", "For how many seconds of event time the plugin has remembered identities. Where this is small, `api.seen.first` means little.",
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.Age, e.Seen.Known })},
-	{"api.seen.count", "How many acts of this operation the identity did within the last minute, this one included; counts up to 64.",
+	{"api.seen.count", "How many acts of this operation the identity did within the last minute, in any namespace, this one included; counts up to 64. A Docker client's subcommands (`docker inspect`, `docker exec`) are counted apart. Acts that were denied are counted apart from all others.",
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.Count, e.Seen.Known })},
-	{"api.seen.objects", "How many different objects those acts named; counts up to 64. A list or watch counts as one.",
+	{"api.seen.objects", "How many different objects those acts named; counts up to 64. A list or watch of a namespace, or of all, counts as one.",
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.Objects, e.Seen.Known })},
-	{"api.seen.sources", "From how many different addresses the credential of this request (`kube.credential.id`) was used within the last hour; counts up to 16. No value where the request names no credential.",
+	{"api.seen.sources", "From how many different addresses the credential of this request (`kube.credential.id`) was used within the last hour, for whatever operation; counts up to 16. No value where the request names no credential.",
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.Sources, e.Seen.Sources != 0 })},
 }
 
@@ -193,8 +195,10 @@ var docker = []Field{
 		flag(func(e *event.Event) (bool, bool) {
 			return e.Docker.Request.CreatePrivileged, e.Input == event.DockerAPI && e.Operation == "container.create"
 		})},
-	{"docker.create.mounts", "What a container is to be created with, as `source:target`.",
+	{"docker.create.mounts", "What a container is to be created with, as `source:target`; of a volume that is to be created what of the host it shows, as `source:volume`.",
 		texts(func(e *event.Event) []string { return e.Docker.Request.CreateMounts })},
+	{"docker.create.exposes", "What of the host a container or volume that is to be created shows: `docker_socket` and `runtime_socket` (or a folder with one in it), `host_root`, `proc`, `credentials` (files and folders that keep them: `/etc`, `/root`, a home or the likes of `.ssh` in it, the data of Docker, kubelet and etcd), `devices` (`/dev`, disks), `privileged`, `host_pid`, `capabilities` (all, or one with which a container can be left).",
+		texts(func(e *event.Event) []string { return e.Docker.Request.CreateExposes })},
 	{"docker.daemon", "The endpoint of the Docker Engine, such as `unix:///var/run/docker.sock`.",
 		text(func(e *event.Event) string { return e.Docker.Daemon })},
 	{"docker.event.type", "The type of the object that a Docker event is about: `container`, `image`, `volume`, `network`, `secret`, `config` and so on.",
@@ -213,6 +217,10 @@ var docker = []Field{
 		text(func(e *event.Event) string { return e.Docker.Command })},
 	{"docker.exec.id", "The id of the exec.",
 		text(func(e *event.Event) string { return e.Docker.ExecID })},
+	{"docker.exec.privileged", "True if the command of an exec gets all privileges. Only for requests.",
+		flag(func(e *event.Event) (bool, bool) {
+			return e.Docker.Request.ExecPrivileged, e.Input == event.DockerAPI && e.Operation == "container.exec"
+		})},
 	{"docker.exec.healthcheck", "True if the command is the health check that the container was configured with, which Docker runs by itself.",
 		flag(func(e *event.Event) (bool, bool) { return e.Docker.HealthCheck, e.Docker.Command != "" })},
 	{"docker.exit_code", "The exit code of a container or exec that ended.",

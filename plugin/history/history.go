@@ -6,8 +6,10 @@
 package history
 
 import (
+	"cmp"
 	"hash/maphash"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -17,7 +19,8 @@ import (
 
 // How much is remembered.
 const (
-	maxDoers       = 8192
+	maxDoers       = 65536
+	maxBursts      = 8192
 	maxCredentials = 8192
 	maxTold        = 65536
 	maxActs        = 64
@@ -38,19 +41,25 @@ type History struct {
 	start int64 // time of the first act
 
 	doers       *simplelru.LRU[uint64, *doer]
+	bursts      *simplelru.LRU[uint64, *burst]
 	credentials *simplelru.LRU[uint64, *credential]
 	told        *simplelru.LRU[uint64, struct{}]
 }
 
-// doer is one identity that does one operation in one namespace.
+// doer is one identity and one operation in one namespace.
 type doer struct {
-	// acts is a ring, next the place of the next one in it.
-	acts [maxActs]act
-	next int
+	// done reports that the operation was done, and not just tried.
+	done bool
+}
+
+// burst is what one identity did of one operation, in any namespace, within
+// the window: what was denied apart from all else.
+type burst struct {
+	acts []act // oldest first, at most maxActs
 }
 
 type act struct {
-	time   int64 // 0: none
+	time   int64
 	object uint64
 	// again reports that a later act named the same object.
 	again bool
@@ -68,9 +77,11 @@ type use struct {
 
 // Mark is what Tell added to the history, to be taken back by Forget.
 type Mark struct {
-	doer, told uint64
-	first      bool
-	use        *use
+	doer, burst, told uint64
+	// tried and done report that the doer is new, and that it was done for the
+	// first time.
+	tried, done bool
+	use         *use
 }
 
 // New returns an empty history.
@@ -78,6 +89,7 @@ func New() *History {
 	h := &History{seed: maphash.MakeSeed()}
 	// The only error is a size that is not positive.
 	h.doers, _ = simplelru.NewLRU[uint64, *doer](maxDoers, nil)
+	h.bursts, _ = simplelru.NewLRU[uint64, *burst](maxBursts, nil)
 	h.credentials, _ = simplelru.NewLRU[uint64, *credential](maxCredentials, nil)
 	h.told, _ = simplelru.NewLRU[uint64, struct{}](maxTold, nil)
 	return h
@@ -93,7 +105,7 @@ func (h *History) Tell(e *event.Event) Mark {
 	h.stage(e, &m)
 	// A Docker event names no one who did it.
 	if (e.Input == event.K8sAudit || e.Input == event.DockerAPI) && e.Outcome != event.Pending &&
-		!e.Replayed && !e.Repeated && e.Credential != "" && e.Time != 0 {
+		!e.Replayed && !e.Repeated && e.Time != 0 {
 		h.see(e, &m)
 	}
 	return m
@@ -126,13 +138,13 @@ func (h *History) Forget(m Mark) {
 	if m.use != nil {
 		*m.use = use{}
 	}
-	switch d, ok := h.doers.Peek(m.doer); {
-	case !ok:
-	case m.first:
+	if m.tried {
 		h.doers.Remove(m.doer)
-	default:
-		d.next = (d.next + maxActs - 1) % maxActs
-		d.acts[d.next] = act{}
+	} else if d, ok := h.doers.Peek(m.doer); ok && m.done {
+		d.done = false
+	}
+	if b, ok := h.bursts.Peek(m.burst); ok {
+		b.drop()
 	}
 }
 
@@ -167,29 +179,18 @@ func longRunning(k *event.Kube) bool {
 	return false
 }
 
+// unnamed reports whether an operation is one of many that have no name.
+func unnamed(operation string) bool { return operation == "other" || operation == "unreadable" }
+
 func (h *History) see(e *event.Event, m *Mark) {
-	k, d := &e.Kube, &e.Docker
 	if h.start == 0 {
 		h.start = e.Time
 	}
-	e.Seen = event.Seen{Known: true, Age: uint64(max(0, e.Time-h.start) / 1e9)}
-
-	var object uint64
-	if e.Input == event.DockerAPI {
-		m.doer = h.key(d.Client.Exe, strconv.FormatInt(d.Client.UID, 10), d.Client.Container.ID, d.Client.Addr, e.Operation, d.Daemon)
-		object = h.key(d.Container.ID, d.Request.Path)
-	} else {
-		m.doer = h.key(k.User.Name, k.Impersonated.Name, e.Operation, k.Namespace)
-		object = h.key(k.Namespace, k.Name)
+	if !unnamed(e.Operation) {
+		h.act(e, m)
 	}
-	known, ok := h.doers.Get(m.doer)
-	if !ok {
-		known = new(doer)
-		h.doers.Add(m.doer, known)
-		m.first, e.Seen.First = true, true
-	}
-	e.Seen.Count, e.Seen.Objects = known.add(e.Time, object)
-
+	// A credential that is stolen may have been used for anything before.
+	k := &e.Kube
 	if k.CredentialID == "" {
 		return
 	}
@@ -202,23 +203,82 @@ func (h *History) see(e *event.Event, m *Mark) {
 	e.Seen.Sources, m.use = c.add(e.Time, h.key(k.Peer()))
 }
 
+// subcommand returns the first two words of a command line: docker inspects a
+// container before it runs a command in it, which is no docker inspect.
+func subcommand(cmdline string) string {
+	first := strings.IndexByte(cmdline, ' ')
+	if first < 0 {
+		return cmdline
+	}
+	second := strings.IndexByte(cmdline[first+1:], ' ')
+	if second < 0 {
+		return cmdline
+	}
+	return cmdline[:first+1+second]
+}
+
+// act remembers an act and compares it with those before.
+func (h *History) act(e *event.Event, m *Mark) {
+	k, d := &e.Kube, &e.Docker
+	e.Seen = event.Seen{Known: true, Age: uint64(max(0, e.Time-h.start) / 1e9)}
+
+	outcome := ""
+	if e.Outcome == event.Denied {
+		outcome = string(e.Outcome)
+	}
+	var object uint64
+	if e.Input == event.DockerAPI {
+		// Not the process: each of many commands is another.
+		c := &d.Client
+		m.burst = h.key(c.Exe, subcommand(c.Cmdline), strconv.FormatInt(c.UID, 10), c.Container.ID, c.Addr, d.Daemon, e.Operation, outcome)
+		m.doer = h.key(c.Exe, strconv.FormatInt(c.UID, 10), c.Container.ID, c.Addr, d.Daemon, e.Operation)
+		object = h.key(cmp.Or(d.Container.ID, d.Container.Name, d.Request.Path))
+	} else {
+		address := ""
+		if k.User.Name == "" || k.User.Name == "system:anonymous" {
+			address = k.Peer() // all that tells one from another
+		}
+		m.burst = h.key(k.User.Name, address, k.Impersonated.Name, e.Operation, outcome)
+		m.doer = h.key(k.User.Name, address, k.Impersonated.Name, e.Operation, k.Namespace)
+		object = h.key(k.Namespace, k.Name)
+	}
+
+	// What was tried in vain does not make what is done later less new.
+	done := e.Outcome == event.Allowed || e.Outcome == event.Unanswered
+	known, ok := h.doers.Get(m.doer)
+	if !ok {
+		known = new(doer)
+		h.doers.Add(m.doer, known)
+		m.tried = true
+	}
+	m.done = done && !known.done
+	known.done = known.done || done
+	e.Seen.First = m.tried || m.done
+
+	b, ok := h.bursts.Get(m.burst)
+	if !ok {
+		b = new(burst)
+		h.bursts.Add(m.burst, b)
+	}
+	e.Seen.Count, e.Seen.Objects = b.add(e.Time, object)
+}
+
 // add remembers an act and returns how many there were within the window, and
 // of how many objects.
-func (d *doer) add(now int64, object uint64) (count, objects uint64) {
-	for i := range d.acts {
-		a := &d.acts[i]
-		if a.time == 0 || a.time < now-actWindow {
-			continue
-		}
-		if a.object == object {
+func (b *burst) add(now int64, object uint64) (count, objects uint64) {
+	old := 0
+	for old < len(b.acts) && (b.acts[old].time < now-actWindow || len(b.acts)-old >= maxActs) {
+		old++
+	}
+	b.acts = append(b.acts[:copy(b.acts, b.acts[old:])], act{time: now, object: object})
+	last := len(b.acts) - 1
+	for i := range b.acts {
+		a := &b.acts[i]
+		if i < last && a.object == object {
 			a.again = true
 		}
-	}
-	d.acts[d.next] = act{time: now, object: object}
-	d.next = (d.next + 1) % maxActs
-	for i := range d.acts {
-		a := &d.acts[i]
-		if a.time == 0 || a.time < now-actWindow {
+		// They need not come in the order of their times.
+		if a.time < now-actWindow {
 			continue
 		}
 		count++
@@ -227,6 +287,22 @@ func (d *doer) add(now int64, object uint64) (count, objects uint64) {
 		}
 	}
 	return count, objects
+}
+
+// drop forgets the last act.
+func (b *burst) drop() {
+	last := len(b.acts) - 1
+	if last < 0 {
+		return
+	}
+	object := b.acts[last].object
+	b.acts = b.acts[:last]
+	for i := last - 1; i >= 0; i-- {
+		if b.acts[i].object == object {
+			b.acts[i].again = false
+			break
+		}
+	}
 }
 
 // add remembers a use and returns from how many addresses there were within

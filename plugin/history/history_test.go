@@ -60,6 +60,111 @@ func TestFirst(t *testing.T) {
 	}
 }
 
+// What was tried in vain must not make what succeeds later look usual.
+func TestFirstAfterDenied(t *testing.T) {
+	h := New()
+	first := func(outcome event.Outcome) bool {
+		e := read(0, "a")
+		e.Outcome = outcome
+		h.Tell(e)
+		return e.Seen.First
+	}
+	for i, step := range []struct {
+		outcome event.Outcome
+		want    bool
+	}{
+		{event.Denied, true}, {event.Denied, false}, {event.Failed, false}, {event.Allowed, true}, {event.Allowed, false}, {event.Denied, false},
+	} {
+		if got := first(step.outcome); got != step.want {
+			t.Errorf("act %d, %s: first is %t", i, step.outcome, got)
+		}
+	}
+}
+
+// A rule tells of three denied acts a minute, whatever else the identity does
+// and wherever it tries.
+func TestCountDenied(t *testing.T) {
+	h := New()
+	for i := range 10 {
+		allowed := read(time.Duration(i)*time.Second, fmt.Sprint("a", i))
+		h.Tell(allowed)
+		denied := read(time.Duration(i)*time.Second, "a")
+		denied.Kube.Namespace, denied.Outcome = fmt.Sprint("namespace-", i), event.Denied
+		h.Tell(denied)
+		for _, e := range []*event.Event{allowed, denied} {
+			if e.Seen.Count != uint64(i+1) || e.Seen.Objects != uint64(i+1) {
+				t.Errorf("%s act %d: %+v", e.Outcome, i, e.Seen)
+			}
+		}
+	}
+}
+
+// Who is not authenticated is told from others by the address.
+func TestUnauthenticated(t *testing.T) {
+	for _, user := range []string{"", "system:anonymous"} {
+		h := New()
+		for i := range 4 {
+			e := read(0, "a")
+			e.Outcome, e.Kube.User.Name, e.Kube.CredentialID = event.Denied, user, ""
+			e.Kube.SourceIPs = []string{"1.2.3.4", fmt.Sprint("10.0.0.", i/2)}
+			if h.Tell(e); e.Seen.Count != uint64(i%2+1) || e.Seen.First != (i%2 == 0) {
+				t.Errorf("%q, act %d: %+v", user, i, e.Seen)
+			}
+		}
+	}
+}
+
+// All that has a name is remembered, what it can leak or not.
+func TestOperations(t *testing.T) {
+	h := New()
+	for _, operation := range []string{"serviceaccount.list", "pod.portforward", "pod.list", "workload.list", "configmap.list", "access.review", "other", "unreadable"} {
+		e := read(0, "")
+		e.Operation, e.Credential = operation, ""
+		h.Tell(e)
+		if want := operation != "other" && operation != "unreadable"; e.Seen.Known != want || e.Seen.First != want || e.Seen.Sources != 1 {
+			t.Errorf("%s: %+v", operation, e.Seen)
+		}
+	}
+}
+
+// docker ps -q | xargs -n1 docker inspect is a process for each container.
+func TestDocker(t *testing.T) {
+	h := New()
+	inspect := func(i int, container string, change func(*event.Docker)) event.Seen {
+		e := &event.Event{Input: event.DockerAPI, Time: start.Add(time.Duration(i) * time.Second).UnixNano(), Operation: "container.inspect", Outcome: event.Allowed}
+		e.Docker.Client = event.Client{PID: uint64(100 + i), Exe: "/usr/bin/docker", UID: 1000}
+		e.Docker.Container.ID = container
+		e.Docker.Request.Path = fmt.Sprintf("/containers/%d/json", i)
+		change(&e.Docker)
+		h.Tell(e)
+		return e.Seen
+	}
+	same := func(*event.Docker) {}
+	for i := range 5 {
+		if got := inspect(i, fmt.Sprint("c", i), same); got.Count != uint64(i+1) || got.Objects != uint64(i+1) || got.First != (i == 0) {
+			t.Errorf("container %d: %+v", i, got)
+		}
+	}
+	// The same container under another of its names.
+	if got := inspect(5, "c0", same); got.Count != 6 || got.Objects != 5 {
+		t.Errorf("once more: %+v", got)
+	}
+	for name, change := range map[string]func(*event.Docker){
+		"executable": func(d *event.Docker) { d.Client.Exe = "/usr/bin/curl" },
+		"user":       func(d *event.Docker) { d.Client.UID = 0 },
+		"container":  func(d *event.Docker) { d.Client.Container.ID = "agent" },
+		"address":    func(d *event.Docker) { d.Client = event.Client{Addr: "10.0.0.1"} },
+		"other":      func(d *event.Docker) { d.Client = event.Client{Addr: "10.0.0.2"} },
+	} {
+		if got := inspect(6, "c1", change); !got.First || got.Count != 1 {
+			t.Errorf("another %s: %+v", name, got)
+		}
+	}
+	if got := inspect(7, "c2", func(d *event.Docker) { d.Client = event.Client{Addr: "10.0.0.2"} }); got.First || got.Objects != 2 {
+		t.Errorf("the same address: %+v", got)
+	}
+}
+
 func TestCounts(t *testing.T) {
 	h := New()
 	for i := range 200 {
@@ -159,7 +264,7 @@ func TestForget(t *testing.T) {
 		t.Error("bob's forgotten read was remembered")
 	}
 	e := read(2*time.Second, "a")
-	if h.Tell(e); e.Seen.Count != 3 || e.Seen.Objects != 2 || e.Seen.Sources != 1 {
+	if h.Tell(e); e.Seen.First || e.Seen.Count != 3 || e.Seen.Objects != 2 || e.Seen.Sources != 1 {
 		// a, the exec (same operation here) and this one.
 		t.Errorf("got %+v", e.Seen)
 	}
@@ -176,7 +281,7 @@ func TestBounded(t *testing.T) {
 		e.Kube.Stage = "ResponseStarted"
 		h.Tell(e)
 	}
-	if h.doers.Len() != maxDoers || h.credentials.Len() != maxCredentials || h.told.Len() != maxTold {
-		t.Errorf("remembered %d doers, %d credentials, %d acts", h.doers.Len(), h.credentials.Len(), h.told.Len())
+	if h.doers.Len() != maxDoers || h.bursts.Len() != maxBursts || h.credentials.Len() != maxCredentials || h.told.Len() != maxTold {
+		t.Errorf("remembered %d doers, %d bursts, %d credentials, %d acts", h.doers.Len(), h.bursts.Len(), h.credentials.Len(), h.told.Len())
 	}
 }

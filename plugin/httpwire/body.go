@@ -28,9 +28,25 @@ type Create struct {
 	// the device.
 	Mounts []string
 
+	// Paths are the folders, files and sockets of the host among the sources
+	// of the mounts, as they were sent; Devices the host's devices, and
+	// DeviceRules the rules of the device cgroup ("b 8:* rwm").
+	Paths       []string
+	Devices     []string
+	DeviceRules []string
+
 	PidMode     string
 	NetworkMode string
 	CapAdd      []string
+}
+
+// Volume is what is kept of the body of POST /volumes/create.
+type Volume struct {
+	Name string
+
+	// Paths and Devices are what the volume shows of the host, as in [Create].
+	Paths   []string
+	Devices []string
 }
 
 // wants is which facts a body holds.
@@ -40,6 +56,7 @@ const (
 	wantsNothing wants = iota
 	wantsExec
 	wantsCreate
+	wantsVolume
 )
 
 // classify finds what is special about the route of a request.
@@ -49,6 +66,8 @@ func (r *Request) classify() {
 	case r.Method != "POST":
 	case p == "/containers/create":
 		r.wants = wantsCreate
+	case p == "/volumes/create":
+		r.wants = wantsVolume
 	case strings.HasPrefix(p, "/containers/") && strings.HasSuffix(p, "/exec"):
 		r.wants = wantsExec
 	case strings.HasPrefix(p, "/containers/") && strings.HasSuffix(p, "/attach"),
@@ -77,10 +96,17 @@ func routePath(p string) string {
 // before it has read all of the body: when the first value in it is complete.
 func (r *Request) facts(body []byte) bool {
 	d := json.NewDecoder(bytes.NewReader(body))
-	if r.wants == wantsExec {
+	switch r.wants {
+	case wantsExec:
 		var e execBody
 		err := d.Decode(&e)
 		r.Exec = Exec{e.Cmd, e.User, e.Privileged}
+		return err == nil
+	case wantsVolume:
+		var v volumeBody
+		err := d.Decode(&v)
+		r.Volume = Volume{Name: v.Name}
+		v.DriverOpts.reach(&r.Volume.Paths, &r.Volume.Devices)
 		return err == nil
 	}
 	var c createBody
@@ -96,7 +122,9 @@ func (r *Request) facts(body []byte) bool {
 		PidMode:     h.PidMode,
 		NetworkMode: h.NetworkMode,
 		CapAdd:      h.CapAdd,
+		DeviceRules: h.DeviceCgroupRules,
 	}
+	r.Create.Paths, r.Create.Devices = h.reach()
 	return err == nil
 }
 
@@ -118,12 +146,22 @@ type createBody struct {
 }
 
 type hostConfig struct {
-	Binds       []string
-	Mounts      []mountPoint
-	Privileged  bool
-	PidMode     string
-	NetworkMode string
-	CapAdd      stringList
+	Binds             []string
+	Mounts            []mountPoint
+	Devices           []device
+	DeviceCgroupRules []string
+	Privileged        bool
+	PidMode           string
+	NetworkMode       string
+	CapAdd            stringList
+}
+
+type device struct{ PathOnHost string }
+
+// volumeBody is of CreateRequest in github.com/moby/moby/api/types/volume.
+type volumeBody struct {
+	Name       string
+	DriverOpts driverOptions
 }
 
 type mountPoint struct {
@@ -136,16 +174,44 @@ type mountPoint struct {
 	}
 }
 
-// driverOptions keeps one of a volume driver's options: others can hold
-// credentials.
-type driverOptions struct{ Device string }
+// driverOptions keeps of a volume driver's options what they name of the host:
+// others can hold credentials.
+type driverOptions struct {
+	Device string
+	// bind says that the device is a folder or file that is mounted once
+	// more, and layers are the folders that an overlay is made of.
+	bind   bool
+	layers []string
+}
 
 // UnmarshalJSON implements [json.Unmarshaler]: keys of a map match exactly.
 func (o *driverOptions) UnmarshalJSON(text []byte) error {
 	var all map[string]string
 	err := json.Unmarshal(text, &all)
-	o.Device = all["device"]
+	*o = driverOptions{Device: all["device"]}
+	// As mount(8) takes them.
+	for option := range strings.SplitSeq(all["o"], ",") {
+		name, value, _ := strings.Cut(option, "=")
+		switch name {
+		case "bind", "rbind":
+			o.bind = true
+		case "lowerdir":
+			o.layers = append(o.layers, strings.Split(value, ":")...)
+		}
+	}
 	return err
+}
+
+// reach adds what a volume with these options shows of the host.
+func (o *driverOptions) reach(paths, devices *[]string) {
+	*paths = append(*paths, o.layers...)
+	switch {
+	case o.Device == "":
+	case o.bind:
+		*paths = append(*paths, o.Device)
+	case strings.HasPrefix(o.Device, "/") && !strings.HasPrefix(o.Device, "//"): // a share of another host
+		*devices = append(*devices, o.Device)
+	}
 }
 
 func (h *hostConfig) mounts() []string {
@@ -161,6 +227,29 @@ func (h *hostConfig) mounts() []string {
 		list = append(list, source+m.Target)
 	}
 	return list
+}
+
+// reach returns what of the host a container is to be shown.
+func (h *hostConfig) reach() (paths, devices []string) {
+	for _, b := range h.Binds {
+		// What begins otherwise is the name of a volume, and a path alone is
+		// one in the container.
+		if source, _, ok := strings.Cut(b, ":"); ok && strings.HasPrefix(source, "/") {
+			paths = append(paths, source)
+		}
+	}
+	for _, m := range h.Mounts {
+		if strings.HasPrefix(m.Source, "/") {
+			paths = append(paths, m.Source)
+		}
+		if v := m.VolumeOptions; v != nil && v.DriverConfig != nil {
+			v.DriverConfig.Options.reach(&paths, &devices)
+		}
+	}
+	for _, d := range h.Devices {
+		devices = append(devices, d.PathOnHost)
+	}
+	return paths, devices
 }
 
 // stringList is a list of strings, or one string in its place, as

@@ -173,11 +173,12 @@ func held(c *Conn) int {
 
 func TestBodies(t *testing.T) {
 	exec := func(words ...string) Exec { return Exec{Command: words} }
-	const create, execute = "/v1.47/containers/create", "/containers/a/b/exec"
+	const create, execute, volume = "/v1.47/containers/create", "/containers/a/b/exec", "/volumes/create"
 	for _, test := range []struct {
 		path, body string
 		exec       Exec
 		create     Create
+		volume     Volume
 		unread     bool
 	}{
 		{path: execute, body: `{"Cmd":["cat","/etc/shadow"],"Env":["A=secret"]}`, exec: exec("cat", "/etc/shadow")},
@@ -191,14 +192,26 @@ func TestBodies(t *testing.T) {
 		{path: execute, body: ``},
 		{path: "/containers/a/update", body: `{"Cmd":["id"]}`},
 		{path: create, body: `{"Image":"busybox","Env":["P=secret"],"HostConfig":{"Privileged":true,"PidMode":"host","NetworkMode":"host","CapAdd":["ALL"],
-			"Binds":["/:/host:ro"],"Mounts":[{"Type":"bind","Source":"/var/run","Target":"/r"},{"Type":"tmpfs","Target":"/t"},
+			"Devices":[{"PathOnHost":"/dev/sda","PathInContainer":"/d"}],"DeviceCgroupRules":["b 8:* rwm"],
+			"Binds":["/:/host:ro","data:/v","/anonymous"],"Mounts":[{"Type":"bind","Source":"/var/run","Target":"/r"},{"Type":"tmpfs","Target":"/t"},
 			{"Type":"volume","Source":"v","Target":"/d","VolumeOptions":{"DriverConfig":{"Options":{"type":"none","o":"bind,password=secret","device":"/etc"}}}}]},
 			"Volumes":{"/b":{},"/a":{}}}`,
-			create: Create{"busybox", true, []string{"/:/host:ro", "/var/run:/r", "/t", "/etc:/d", "/a", "/b"}, "host", "host", []string{"ALL"}}},
+			create: Create{"busybox", true, []string{"/:/host:ro", "data:/v", "/anonymous", "/var/run:/r", "/t", "/etc:/d", "/a", "/b"},
+				[]string{"/", "/var/run", "/etc"}, []string{"/dev/sda"}, []string{"b 8:* rwm"}, "host", "host", []string{"ALL"}}},
+		{path: create, body: `{"HostConfig":{"Mounts":[{"Type":"volume","Target":"/d","VolumeOptions":{"DriverConfig":{"Options":{"type":"overlay","o":"upperdir=/u,lowerdir=/etc:/x","device":"overlay"}}}},
+			{"Target":"/e","VolumeOptions":{"DriverConfig":{"Options":{"type":"ext4","device":"/dev/vda1"}}}},
+			{"Target":"/f","VolumeOptions":{"DriverConfig":{"Options":{"type":"nfs","o":"addr=10.0.0.1","device":":/export"}}}},
+			{"Target":"/g","VolumeOptions":{"DriverConfig":{"Options":{"type":"cifs","o":"password=secret","device":"//server/share"}}}}]}}`,
+			create: Create{Mounts: []string{"overlay:/d", "/dev/vda1:/e", ":/export:/f", "//server/share:/g"},
+				Paths: []string{"/etc", "/x"}, Devices: []string{"/dev/vda1"}}},
+		{path: volume, body: `{"Name":"v","Driver":"local","DriverOpts":{"type":"none","o":"password=secret,bind,ro","device":"/root/.ssh"},"Labels":{"l":"secret"}}`,
+			volume: Volume{Name: "v", Paths: []string{"/root/.ssh"}}},
+		{path: volume, body: `{"Name":"v","DriverOpts":{"device":"/dev/sda1"}}`, volume: Volume{Name: "v", Devices: []string{"/dev/sda1"}}},
+		{path: volume, body: `{}`},
 		// Encoding/json folds also these two letters.
 		{path: create, body: "{\"image\":\"i\",\"hoſtconfig\":{\"privileged\":true},\"HostConfig\":{\"CapAdd\":\"SYS_ADMIN\"}}",
 			create: Create{Image: "i", Privileged: true, CapAdd: []string{"SYS_ADMIN"}}},
-		{path: create, body: `{"Image":"i","Privileged":true,"Binds":["/:/h"]}`, create: Create{Image: "i", Privileged: true, Mounts: []string{"/:/h"}}},
+		{path: create, body: `{"Image":"i","Privileged":true,"Binds":["/:/h"]}`, create: Create{Image: "i", Privileged: true, Mounts: []string{"/:/h"}, Paths: []string{"/"}}},
 		{path: create, body: `{"Image":"i","Privileged":true,"HostConfig":{}}`, create: Create{Image: "i"}},
 	} {
 		head := "POST " + test.path + " HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\n"
@@ -216,8 +229,8 @@ func TestBodies(t *testing.T) {
 				continue
 			}
 			r := got[0]
-			if r.BodyUnread != test.unread || !test.unread && (!reflect.DeepEqual(r.Exec, test.exec) || !reflect.DeepEqual(r.Create, test.create)) {
-				t.Errorf("%s %.80s:\ngot %+v %+v, unread %v\nwant %+v %+v", test.path, test.body, r.Exec, r.Create, r.BodyUnread, test.exec, test.create)
+			if r.BodyUnread != test.unread || !test.unread && (!reflect.DeepEqual(r.Exec, test.exec) || !reflect.DeepEqual(r.Create, test.create) || !reflect.DeepEqual(r.Volume, test.volume)) {
+				t.Errorf("%s %.80s:\ngot %+v %+v %+v, unread %v\nwant %+v %+v %+v", test.path, test.body, r.Exec, r.Create, r.Volume, r.BodyUnread, test.exec, test.create, test.volume)
 			}
 			if strings.Contains(fmt.Sprintf("%+v", r), "secret") {
 				t.Errorf("%.80s: kept more than it may: %+v", test.body, r)
@@ -254,7 +267,8 @@ func seeds(testing.TB) [][]byte {
 	var list [][]byte
 	for _, s := range []string{get[2:], start[2:] + get[2:], chunkedPost + "3;x\r\nabc\r\n0\r\nT: 1\r\n\r\n" + get[2:], chunkedPost + "3\nabc\r\n0\n\n" + get[2:],
 		http2Get("/a", "/b"), "\x16\x03\x01", "POST / HTTP/1.0\r\n\r\n\r\n\r\nGET / HTTP/1.1\n\n",
-		"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 13\r\n\r\n{\"image\":\"a\"}" + get[2:]} {
+		"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 13\r\n\r\n{\"image\":\"a\"}" + get[2:],
+		"POST /volumes/create HTTP/1.1\r\nHost: d\r\nContent-Length: 45\r\n\r\n{\"DriverOpts\":{\"device\":\"/etc\",\"o\":\"bind\"}}  " + get[2:]} {
 		list = append(list, []byte(s))
 	}
 	return list

@@ -72,11 +72,12 @@ type Request struct {
 	// facts are then what could be read of it, or nothing.
 	Unreadable string
 
-	// Exec and Create are facts from the body of POST /containers/{name}/exec
-	// and POST /containers/create. If BodyUnread is set, the body could not be
-	// read, and they are not known.
+	// Exec, Create and Volume are facts from the body of POST
+	// /containers/{name}/exec, /containers/create and /volumes/create. If
+	// BodyUnread is set, the body could not be read, and they are not known.
 	Exec       Exec
 	Create     Create
+	Volume     Volume
 	BodyUnread bool
 
 	wants  wants // the facts in the body

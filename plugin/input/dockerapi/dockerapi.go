@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/exposure"
 	"github.com/containerapi/containerapi/plugin/httpwire"
 	"github.com/containerapi/containerapi/plugin/input"
 	"github.com/containerapi/containerapi/plugin/operation"
@@ -446,10 +448,19 @@ func (r *reader) emit(c *conn, q *httpwire.Request) {
 	case "container.exec":
 		// The engine's event has the command like this.
 		d.Command = event.Mask(strings.TrimRight(strings.Join(q.Exec.Command, " "), " "))
+		e.CommandReads = event.ReadsOf(q.Exec.Command)
+		d.Request.ExecPrivileged = q.Exec.Privileged
 	case "container.create":
 		d.Request.CreateImage = q.Create.Image
 		d.Request.CreatePrivileged = q.Create.Privileged
 		d.Request.CreateMounts = q.Create.Mounts
+		d.Request.CreateExposes = exposure.OfContainer(&q.Create)
+	case "volume.create":
+		id = q.Volume.Name
+		d.Request.CreateExposes = exposure.OfVolume(&q.Volume)
+		for _, source := range slices.Concat(q.Volume.Paths, q.Volume.Devices) {
+			d.Request.CreateMounts = append(d.Request.CreateMounts, source+":"+id)
+		}
 	case "container.archive_read", "container.archive_write", "container.archive_stat":
 		d.Request.ArchivePath = event.OneLine(values.Get("path"))
 	case "container.commit":
@@ -474,8 +485,8 @@ func (r *reader) emit(c *conn, q *httpwire.Request) {
 		})
 	}
 	r.batch.Add(e)
-	// What the list points to is the request's.
-	d.Request.CreateMounts = nil
+	// What the lists point to is the request's.
+	d.Request.CreateMounts, d.Request.CreateExposes = nil, nil
 }
 
 // container finds the container that a client named.

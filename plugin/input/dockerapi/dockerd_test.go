@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -191,6 +192,8 @@ func TestDaemonCanaries(t *testing.T) {
 	curl("-H", json, "-d", body(`{"username":"u","password":"canary16","serveraddress":"127.0.0.1:1"}`), "http://x/v1.41/auth")
 	curl("-H", json, "-d", body(`{"Name":"opts","Driver":"local","DriverOpts":{"type":"cifs","device":"//h/s","o":"username=u,password=canary17"}}`),
 		"http://x/v1.41/volumes/create")
+	d.Docker("volume", "create", "--opt=type=none", "--opt=o=bind", "--opt=device=/root/.ssh", "keys")
+	_ = d.Command("exec", "--privileged", "web", "env").Run() // not every machine lets containers have all privileges
 	curl("-H", json, "-d", body(`{"Image":"busybox","Env":["F=canary18"],"Labels":{"l":"canary19"},"HostConfig":{"Binds":["/etc:/host:ro"],
 		"LogConfig":{"Type":"json-file","Config":{"tag":"canary20"}},"Mounts":[{"Type":"volume","Target":"/x","VolumeOptions":{"DriverConfig":{"Name":"local","Options":{"o":"password=canary21"}}}}]}}`),
 		"http://x/v1.41/containers/create?name=body")
@@ -202,8 +205,17 @@ func TestDaemonCanaries(t *testing.T) {
 	r.request(t, "/build")
 	r.request(t, "/auth")
 	e := r.event(t, "create", func(e *event.Event) bool { return strings.Contains(e.Docker.Request.Query, "name=body") })
-	if got := e.Docker.Request; got.CreateImage != "busybox" || len(got.CreateMounts) == 0 || got.CreateMounts[0] != "/etc:/host:ro" {
+	if got := e.Docker.Request; got.CreateImage != "busybox" || len(got.CreateMounts) == 0 || got.CreateMounts[0] != "/etc:/host:ro" ||
+		!slices.Equal(got.CreateExposes, []string{"credentials"}) {
 		t.Errorf("create is %+v", got)
+	}
+	e = r.event(t, "volume create", func(e *event.Event) bool { return e.Docker.ActorName == "keys" && e.Input == event.DockerAPI })
+	if got := e.Docker.Request; !slices.Equal(got.CreateMounts, []string{"/root/.ssh:keys"}) || !slices.Equal(got.CreateExposes, []string{"credentials"}) {
+		t.Errorf("volume create is %+v", got)
+	}
+	e = r.event(t, "exec", func(e *event.Event) bool { return e.Docker.Request.ExecPrivileged })
+	if got := e.CommandReads.Names(); !slices.Equal(got, []string{"environment"}) {
+		t.Errorf("exec reads %q", got)
 	}
 	time.Sleep(answerTime) // for what no answer came to
 	if n := len(r.Events()); n < 20 {
