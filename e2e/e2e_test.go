@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -79,6 +80,29 @@ func startCluster(t *testing.T, o kube.Options) *kube.Cluster {
 		}
 	})
 	return c
+}
+
+// shippedAudit returns options for a cluster whose API server is set up as
+// docs/kubernetes-audit.md says, with the files that are shipped for it.
+func shippedAudit(t *testing.T, webhook string) kube.Options {
+	t.Helper()
+	var files [2]string
+	for i, name := range []string{"audit-policy.yaml", "webhook-kubeconfig.yaml"} {
+		text, err := os.ReadFile(filepath.Join("../docs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[i] = string(text)
+	}
+	const address = "server: http://127.0.0.1:9765/k8s-audit\n"
+	if !strings.Contains(files[1], address) {
+		t.Fatalf("the shipped webhook-kubeconfig.yaml has no %q", address)
+	}
+	return kube.Options{
+		AuditPolicy:   files[0],
+		Webhook:       webhook,
+		WebhookConfig: strings.Replace(files[1], address, "server: "+webhook+"\n", 1),
+	}
 }
 
 // startDocker starts a Docker Engine for the length of the test.

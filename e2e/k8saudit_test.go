@@ -3,8 +3,12 @@
 package e2e
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -19,22 +23,115 @@ import (
 // fields must say the same as for those that it collects itself, but for what
 // it remembers.
 func TestK8sAudit(t *testing.T) {
+	library := buildK8sAudit(t)
+	for _, file := range []string{"engine/testdata/exec.jsonl", "engine/testdata/list-secrets.jsonl"} {
+		want := replay(t, engine.Config{Plugins: []engine.Plugin{plugin(t, file)}, Source: source})
+		got := replay(t, engine.Config{Plugins: k8sAuditPlugins(t, library, file), Source: k8sAuditSource})
+		if len(want) == 0 || !slices.Equal(got, want) {
+			t.Errorf("%s:\n got %q\nwant %q", file, got, want)
+		}
+	}
+}
+
+// TestK8sAuditRules proves that the rules on k8s_audit tell of the same acts as
+// those that they are made from, but for what takes a memory: that a service
+// account reads a secret of its own namespace for the first time.
+func TestK8sAuditRules(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "attacks.jsonl")
+	joinRecordings(t, "testdata/recordings/attack/*.jsonl.gz", file)
+	alerts := func(c engine.Config) map[string]engine.Alert {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		alerts, err := engine.Replay(ctx, findEngine(t), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		byID := make(map[string]engine.Alert)
+		for _, a := range alerts {
+			byID[fmt.Sprint(a.Fields["kube.audit_id"])] = a
+		}
+		return byID
+	}
+	want := alerts(engine.Config{Plugins: []engine.Plugin{plugin(t, file)}, Source: source, Rules: []string{ruleFile}})
+	const twin = "../rules/containerapi_k8s_audit_rules.yaml"
+	got := alerts(engine.Config{Plugins: k8sAuditPlugins(t, buildK8sAudit(t), file), Source: k8sAuditSource, Rules: []string{twin}})
+	rules, err := engine.LoadRules(twin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compared := 0
+	for id, alert := range want {
+		name := alert.Rule + " (k8s_audit)"
+		if !slices.ContainsFunc(rules, func(r engine.Rule) bool { return r.Name == name }) || readsOwnSecret(alert) {
+			continue
+		}
+		if compared++; got[id].Rule != name {
+			t.Errorf("%s: %q on %s, %q on %s", id, alert.Rule, source, got[id].Rule, k8sAuditSource)
+		}
+	}
+	if compared < 10 {
+		t.Errorf("only %d alerts are of rules that both have", compared)
+	}
+}
+
+// readsOwnSecret reports whether an alert is about a service account that reads
+// a secret of its own namespace.
+func readsOwnSecret(a engine.Alert) bool {
+	user, _ := a.Fields["kube.user.name"].(string)
+	object, _ := a.Fields["api.object"].(string)
+	namespace, _, _ := strings.Cut(object, "/")
+	return a.Fields["api.operation"] == "secret.get" && strings.HasPrefix(user, "system:serviceaccount:"+namespace+":")
+}
+
+const k8sAuditSource = "k8s_audit"
+
+// buildK8sAudit builds the k8saudit plugin.
+func buildK8sAudit(t *testing.T) string {
+	t.Helper()
 	library := filepath.Join(t.TempDir(), "libk8saudit.so")
 	build := exec.CommandContext(t.Context(), "go", "build", "-buildmode=c-shared", "-o", library, "github.com/falcosecurity/plugins/plugins/k8saudit/plugin")
 	build.Dir = "bench/k8saudit"
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build k8saudit: %v\n%s", err, out)
 	}
-	for _, file := range []string{"engine/testdata/exec.jsonl", "engine/testdata/list-secrets.jsonl"} {
-		own := plugin(t, file)
-		theirs := engine.Plugin{Name: "k8saudit", Library: library, Open: file, Init: map[string]any{"useAsync": false}}
-		want := replay(t, engine.Config{Plugins: []engine.Plugin{own}, Source: source})
-		ours := plugin(t, "")
-		ours.Name, ours.Library = "containerapi-extract", strings.TrimSuffix(ours.Library, ".so")+"-extract.so"
-		got := replay(t, engine.Config{Plugins: []engine.Plugin{theirs, ours}, Source: "k8s_audit"})
-		if len(want) == 0 || !slices.Equal(got, want) {
-			t.Errorf("%s:\n got %q\nwant %q", file, got, want)
+	return library
+}
+
+// k8sAuditPlugins returns the k8saudit plugin, which reads a file, and beside it
+// the library that extracts from its events.
+func k8sAuditPlugins(t *testing.T, library, file string) []engine.Plugin {
+	t.Helper()
+	theirs := engine.Plugin{Name: "k8saudit", Library: library, Open: file, Init: map[string]any{"useAsync": false}}
+	ours := plugin(t, "")
+	ours.Name, ours.Library = "containerapi-extract", strings.TrimSuffix(ours.Library, ".so")+"-extract.so"
+	return []engine.Plugin{theirs, ours}
+}
+
+// joinRecordings writes the events of recordings, which k8saudit does not read
+// as they are, to one file.
+func joinRecordings(t *testing.T, pattern, file string) {
+	t.Helper()
+	names, err := filepath.Glob(pattern)
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no recordings: %v", err)
+	}
+	var all bytes.Buffer
+	for _, name := range names {
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
 		}
+		unzipped, err := gzip.NewReader(f)
+		if err == nil {
+			_, err = io.Copy(&all, unzipped)
+		}
+		f.Close()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	if err := os.WriteFile(file, all.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -3,28 +3,26 @@
 package e2e
 
 import (
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/containerapi/containerapi/e2e/engine"
-	"github.com/containerapi/containerapi/e2e/kube"
 	"github.com/containerapi/containerapi/e2e/scenario"
 )
 
-// ruleFiles returns the shipped rule files.
-func ruleFiles(t *testing.T) []string {
-	t.Helper()
-	files, err := filepath.Glob("../rules/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no rule files: %v", err)
-	}
-	return files
-}
+// ruleFile has the shipped rules on the plugin's own events.
+const ruleFile = "../rules/containerapi_rules.yaml"
 
-// TestCoverage proves that every shipped rule has an attack that raises it.
+// known tunes the rules as the example that is shipped beside them does.
+const known = "../rules/examples/local_containerapi.yaml"
+
+// insecure is the rule that a Docker Engine's start raises, and no scenario.
+const insecure = "Docker Daemon Listens On TCP Without TLS"
+
+// TestCoverage proves that every shipped rule has an attack that raises it, and
+// honest work that comes close and does not.
 func TestCoverage(t *testing.T) {
-	rules, err := engine.LoadRules(ruleFiles(t)...)
+	rules, err := engine.LoadRules(ruleFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,14 +31,20 @@ func TestCoverage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range rules {
-		if r.Source == source && !slices.ContainsFunc(scenarios, func(s scenario.Scenario) bool { return slices.Contains(s.Expect, r.Name) }) {
+		if r.Source != source || r.Name == insecure {
+			continue
+		}
+		if !slices.ContainsFunc(scenarios, func(s scenario.Scenario) bool { return slices.Contains(s.Expect, r.Name) }) {
 			t.Errorf("no scenario raises the rule %q", r.Name)
+		}
+		if !slices.ContainsFunc(scenarios, func(s scenario.Scenario) bool { return slices.Contains(s.Near, r.Name) }) {
+			t.Errorf("no scenario comes near the rule %q", r.Name)
 		}
 	}
 	for _, s := range scenarios {
-		for _, name := range s.Expect {
+		for _, name := range slices.Concat(s.Expect, s.Allow, s.Near) {
 			if !slices.ContainsFunc(rules, func(r engine.Rule) bool { return r.Name == name }) {
-				t.Errorf("the scenario %q expects the rule %q, which does not exist", s.Name, name)
+				t.Errorf("the scenario %q names the rule %q, which does not exist", s.Name, name)
 			}
 		}
 	}
@@ -59,10 +63,12 @@ func TestScenarios(t *testing.T) {
 	// One of the attacks finds the API at the port that it has without TLS.
 	daemon := startDocker(t, "--host", "tcp://127.0.0.1:2375", "--tls=false")
 	url, address := webhook(t)
-	run := startEngine(t, plugin(t, url+",docker://"+daemon.Socket), append([]string{marker}, ruleFiles(t)...)...)
+	run := startEngine(t, plugin(t, url+",docker://"+daemon.Socket), marker, ruleFile, known)
 	awaitListener(t, run, address)
 	canary := newCanary()
-	cluster := startCluster(t, kube.Options{Webhook: url, Canary: canary})
+	options := shippedAudit(t, url)
+	options.Canary, options.Flags = canary, []string{"--enable-logs-handler=true"}
+	cluster := startCluster(t, options)
 	runner := &scenario.Runner{Engine: run, Kube: cluster, DockerHost: daemon.Host, Dir: t.TempDir()}
 	for _, api := range []string{scenario.Kubernetes, scenario.Docker} {
 		if err := runner.Ready(t.Context(), api); err != nil {
@@ -85,6 +91,16 @@ func TestScenarios(t *testing.T) {
 				t.Log(result.Output)
 			}
 		})
+	}
+	// The engine listens on TCP without TLS: said once, with the address.
+	var told []engine.Alert
+	for _, a := range run.Alerts() {
+		if a.Rule == insecure {
+			told = append(told, a)
+		}
+	}
+	if len(told) != 1 || told[0].Fields["api.object"] != "tcp://127.0.0.1:2375" {
+		t.Errorf("%d alerts of %q, want one: %v", len(told), insecure, told)
 	}
 	requireNoCanary(t, canary, run.Stdout(), run.Stderr())
 }

@@ -69,7 +69,7 @@ func main() {
 	flag.Float64Var(&o.minSix, "min-six", 6, "how many times k8saudit's events/s there must be with a rule of six fields")
 	flag.Float64Var(&o.minRules, "min-rules", 5, "how many times k8saudit's events/s there must be with all rules")
 	flag.StringVar(&o.recordings, "recordings", "testdata/recordings", "folder of the recorded events")
-	flag.StringVar(&o.rules, "rules", "../rules/*.yaml", "pattern of the rule files")
+	flag.StringVar(&o.rules, "rules", "../rules/containerapi_rules.yaml", "pattern of the rule files")
 	flag.StringVar(&o.sysdig, "sysdig-root", filepath.Join(cache, "debian-forky"), "folder of the Debian with sysdig that make setup installs where there is no falco")
 	flag.Parse()
 

@@ -283,6 +283,9 @@ func (x exception) condition() (string, error) {
 // listOperators compare with a list in parentheses.
 var listOperators = []string{"in", "intersects", "pmatch"}
 
+// transformers change a field's value before it is compared.
+var transformers = []string{"val", "tolower", "toupper", "b64", "basename", "len"}
+
 // expander replaces the names of macros and lists in conditions.
 type expander struct {
 	lists  map[string][]string
@@ -378,6 +381,10 @@ func tokenize(s string) ([]string, error) {
 				} else if depth == 0 && strings.IndexByte(punctuation+comparison+space, s[i]) >= 0 {
 					break
 				}
+			}
+			// So is what a transformer, as in val(proc.pid), is applied to.
+			if end := strings.IndexByte(s[i:], ')'); end >= 0 && s[i] == '(' && slices.Contains(transformers, s[start:i]) {
+				i += end + 1
 			}
 		}
 		tokens = append(tokens, s[start:i])

@@ -65,6 +65,17 @@ func TestLoadRules(t *testing.T) {
 			condition: `( g = exec and not jevt.value[/a (b)/c] contains 'x y' )`,
 		},
 		{
+			name: "transformers",
+			text: `
+- macro: m
+  condition: f != val(g) or tolower(h[/a b]) in (x)
+- rule: R
+  condition: not m
+  output: x
+  priority: INFO`,
+			condition: `( not (f != val(g) or tolower(h[/a b]) in (x)) )`,
+		},
+		{
 			name: "empty list",
 			text: `
 - list: none

@@ -7,6 +7,7 @@ package kube
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -46,6 +47,9 @@ type Options struct {
 	// Webhook is the URL that audit events are sent to. Events before
 	// something listens there are lost after some retries.
 	Webhook string
+	// WebhookConfig is the kubeconfig by which they are sent; empty for one
+	// that has the URL and nothing else.
+	WebhookConfig string
 	// Canary stands where a real cluster has secrets: in a Secret, a
 	// ConfigMap, a container's environment, an annotation and logs.
 	Canary string
@@ -82,6 +86,7 @@ var users = []struct {
 }{
 	{"admin", "kubernetes-admin", []string{"system:masters"}},
 	{"developer", "dana", []string{"developers"}},
+	{"engineer", "erin@example.com", []string{"developers"}},
 	{"stranger", "steve", nil},
 	{"node", "system:node:node-1", []string{"system:nodes"}},
 	{"controller", "system:kube-controller-manager", nil},
@@ -163,6 +168,8 @@ func (c *Cluster) start(ctx context.Context, o Options) error {
 		"--tls-cert-file=" + c.file("apiserver.crt"),
 		"--tls-private-key-file=" + c.file("apiserver.key"),
 		"--client-ca-file=" + c.CA,
+		"--kubelet-client-certificate=" + c.file("admin.crt"),
+		"--kubelet-client-key=" + c.file("admin.key"),
 		"--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file=" + c.file("tokens.crt"),
 		"--service-account-signing-key-file=" + c.file("tokens.key"),
@@ -171,7 +178,7 @@ func (c *Cluster) start(ctx context.Context, o Options) error {
 	}
 	files := map[string]string{"policy.yaml": policy}
 	if o.Webhook != "" {
-		files["webhook.yaml"] = kubeconfig(fmt.Sprintf("server: %q", o.Webhook), "{}")
+		files["webhook.yaml"] = cmp.Or(o.WebhookConfig, kubeconfig(fmt.Sprintf("server: %q", o.Webhook), "{}"))
 		flags = append(flags,
 			"--audit-webhook-config-file="+c.file("webhook.yaml"),
 			"--audit-webhook-mode=batch",
@@ -234,8 +241,9 @@ func (c *Cluster) certify() error {
 }
 
 // Kubeconfig returns the path of the kubeconfig of a user: admin, developer,
-// stranger (who may do nothing), node, controller (kube-controller-manager) or
-// workload (the pod web with its token).
+// engineer (a developer whom the tuned rules know), stranger (who may do
+// nothing), node, controller (kube-controller-manager) or workload (the pod web
+// with its token).
 func (c *Cluster) Kubeconfig(user string) (string, error) {
 	path := c.file(user + ".kubeconfig")
 	if _, err := os.Stat(path); err != nil {
@@ -287,6 +295,8 @@ func (c *Cluster) fill(ctx context.Context, canary string) error {
 		switch name {
 		case "CANARY":
 			return canary
+		case "NODE_ADDRESS":
+			return c.node.address
 		case "NODE_PORT":
 			return fmt.Sprint(c.node.port)
 		}
@@ -305,6 +315,9 @@ func (c *Cluster) fill(ctx context.Context, canary string) error {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
+	}
+	if _, err := c.kubectlInput(ctx, "", "patch", "pod", "web", "-n", "shop", "--subresource=status", "-p", `{"status":{"phase":"Running"}}`); err != nil {
+		return err
 	}
 	uid, err := c.kubectlInput(ctx, "", "get", "pod", "web", "-n", "shop", "-o", "jsonpath={.metadata.uid}")
 	if err != nil {

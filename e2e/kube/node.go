@@ -4,6 +4,8 @@ package kube
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -18,45 +20,75 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	remotecommandconsts "k8s.io/apimachinery/pkg/util/remotecommand"
 	"k8s.io/client-go/tools/remotecommand"
+	"k8s.io/kubelet/pkg/cri/streaming/portforward"
 	streaming "k8s.io/kubelet/pkg/cri/streaming/remotecommand"
 	utilexec "k8s.io/utils/exec"
 )
 
 // node stands in for a kubelet and its containers: it answers what the API
-// server passes on to a node, exec and logs, for all pods. An exec runs in a
-// root folder with busybox and the token of a service account.
+// server passes on to a node, exec, attach, port-forward and logs, for all
+// pods, and a few of a kubelet's own pages. An exec runs in a root folder with
+// busybox and the token of a service account.
 type node struct {
-	root   string
-	port   int
-	server *http.Server
+	root string
+	// address is none of loopback where the machine has another: the API
+	// server does not pass requests for a node on to loopback.
+	address string
+	port    int
+	logs    string
+	server  *http.Server
 }
 
 // tokenPath is where a pod finds the token of its service account.
 const tokenPath = "var/run/secrets/kubernetes.io/serviceaccount/token"
 
-// startNode starts a node that keeps the root of its containers in dir and
-// serves with the certificate node.crt there. Logs is what every container
-// logged.
+// startNode starts a node that keeps the root of its containers in dir, serves
+// with the certificate node.crt there, and only those who have one of the
+// authority in ca.crt. Logs is what every container logged.
 func startNode(dir string, logs string) (*node, error) {
-	n := &node{root: filepath.Join(dir, "container")}
+	n := &node{root: filepath.Join(dir, "container"), logs: logs}
 	if err := n.makeRoot(); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	authority, err := os.ReadFile(filepath.Join(dir, "ca.crt"))
+	if err != nil {
+		return nil, err
+	}
+	clients := x509.NewCertPool()
+	clients.AppendCertsFromPEM(authority)
+	n.address = ownAddress()
+	listener, err := net.Listen("tcp", net.JoinHostPort(n.address, "0"))
 	if err != nil {
 		return nil, err
 	}
 	n.port = listener.Addr().(*net.TCPAddr).Port
 	mux := http.NewServeMux()
 	mux.HandleFunc("/exec/{namespace}/{pod}/{container}", n.exec)
-	mux.HandleFunc("/containerLogs/{namespace}/{pod}/{container}", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, logs)
-	})
-	n.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	mux.HandleFunc("/attach/{namespace}/{pod}/{container}", n.attach)
+	mux.HandleFunc("/portForward/{namespace}/{pod}", n.portForward)
+	for _, pattern := range []string{"/containerLogs/{namespace}/{pod}/{container}", "/pods", "/metrics", "/run/{namespace}/{pod}/{container}"} {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, logs) })
+	}
+	n.server = &http.Server{
+		Handler: mux, ReadHeaderTimeout: 10 * time.Second,
+		TLSConfig: &tls.Config{ClientCAs: clients, ClientAuth: tls.RequireAndVerifyClientCert},
+	}
 	go func() {
 		_ = n.server.ServeTLS(listener, filepath.Join(dir, "node.crt"), filepath.Join(dir, "node.key"))
 	}()
 	return n, nil
+}
+
+// ownAddress returns an address of this machine that is none of loopback, if it
+// has one.
+func ownAddress() string {
+	addresses, _ := net.InterfaceAddrs()
+	for _, a := range addresses {
+		if ip, ok := a.(*net.IPNet); ok && ip.IP.To4() != nil && ip.IP.IsGlobalUnicast() {
+			return ip.IP.String()
+		}
+	}
+	return "127.0.0.1"
 }
 
 // makeRoot makes the root folder of the containers.
@@ -83,7 +115,7 @@ func (n *node) makeRoot() error {
 			return err
 		}
 	}
-	return nil
+	return os.Symlink("var/run", filepath.Join(n.root, "run"))
 }
 
 // stop ends the node.
@@ -97,6 +129,40 @@ func (n *node) exec(w http.ResponseWriter, r *http.Request) {
 	}
 	streaming.ServeExec(w, r, n, r.PathValue("pod"), "", r.PathValue("container"), r.URL.Query()["command"],
 		options, time.Minute, 10*time.Second, remotecommandconsts.SupportedStreamingProtocols)
+}
+
+func (n *node) attach(w http.ResponseWriter, r *http.Request) {
+	options, err := streaming.NewOptions(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	streaming.ServeAttach(w, r, n, r.PathValue("pod"), "", r.PathValue("container"),
+		options, time.Minute, 10*time.Second, remotecommandconsts.SupportedStreamingProtocols)
+}
+
+// AttachContainer implements the Attacher of the streaming library: a container
+// that logs its one line and ends.
+func (n *node) AttachContainer(_ context.Context, _ string, _ types.UID, _ string, _ io.Reader, out, _ io.WriteCloser, _ bool, _ <-chan remotecommand.TerminalSize) error {
+	_, err := io.WriteString(out, n.logs)
+	return err
+}
+
+func (n *node) portForward(w http.ResponseWriter, r *http.Request) {
+	options, err := portforward.NewV4Options(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	portforward.ServePortForward(w, r, n, r.PathValue("pod"), "", options, time.Minute, 10*time.Second, portforward.SupportedProtocols)
+}
+
+// PortForward implements the PortForwarder of the streaming library: every port
+// says what the containers log.
+func (n *node) PortForward(_ context.Context, _ string, _ types.UID, _ int32, stream io.ReadWriteCloser) error {
+	defer stream.Close()
+	_, err := io.WriteString(stream, n.logs)
+	return err
 }
 
 // ExecInContainer implements the Executor of the streaming library.

@@ -52,9 +52,10 @@ const (
 	listed     = "Kubernetes Secrets Listed"
 	read       = "Kubernetes Secret Read"
 	token      = "Kubernetes Service Account Token Requested"
-	podExec    = "Kubernetes Pod Exec"
+	podToken   = "Kubernetes Pod Exec Reads Credentials"
 	podLogs    = "Kubernetes Pod Logs Read"
 	dockerExec = "Docker Exec"
+	dockerEnv  = "Docker Exec Reads Credentials"
 	copied     = "Docker Copy From Container"
 	exported   = "Docker Container Exported"
 	committed  = "Docker Container Committed"
@@ -66,6 +67,8 @@ const (
 	unexpectedRead = "Docker Credentials Read By Unexpected Process"
 	unexpectedUse  = "Docker Socket Used By Unexpected Process"
 	containerRead  = "Docker Credentials Read From Container"
+	impersonated   = "Kubernetes Credentials Read By Impersonation"
+	hostAccess     = "Docker Container Created With Host Access"
 	plainTCP       = "Docker API Reached Over TCP Without TLS"
 )
 
@@ -105,14 +108,17 @@ var acts = []act{
 		show:     "$ docker exec attacker chroot /host curl --unix-socket docker.sock http://docker/containers/shop/json",
 		expect:   []string{containerRead, dockerExec},
 		untapped: []string{dockerExec}},
+	{title: "Create a container with the host's files", api: docker,
+		run:    "docker create --name way-out -v /:/host busybox true",
+		expect: []string{hostAccess}},
 	{title: "Over TCP without TLS", api: docker, tcp: true,
 		run:    "curl -sf http://" + plainAddress + "/containers/shop/json",
 		show:   "$ curl http://" + plainAddress + "/containers/shop/json",
 		expect: []string{plainTCP}},
 	{title: "Run a command in a container", api: docker,
 		run:      "docker exec shop env",
-		expect:   []string{dockerExec},
-		untapped: []string{dockerExec}},
+		expect:   []string{dockerEnv},
+		untapped: []string{dockerEnv}},
 	{title: "The same with curl, without docker", api: docker,
 		run: curl + `json='Content-Type: application/json'
 			id=$(curl -H "$json" http://docker/v1.41/containers/shop/exec -d '{"AttachStdout":true,"Cmd":["env"]}' |
@@ -120,7 +126,7 @@ var acts = []act{
 			curl -H "$json" http://docker/v1.41/exec/$id/start -d '{}' -o environment`,
 		show:     "$ curl --unix-socket docker.sock -d … http://docker/containers/shop/exec",
 		expect:   []string{unexpectedRead, unexpectedUse},
-		untapped: []string{dockerExec}},
+		untapped: []string{dockerEnv}},
 	{title: "Copy a token out of a container", api: docker,
 		run:      "docker cp shop:/run/secrets/token .",
 		expect:   []string{copied},
@@ -142,7 +148,7 @@ var acts = []act{
 		expect: []string{listedAll}},
 	{title: "List secrets as someone else", api: kubernetes, as: "admin",
 		run:    "kubectl get secrets -n shop --as=dana --as-group=developers",
-		expect: []string{listed}},
+		expect: []string{impersonated}},
 	{title: "Read one secret", api: kubernetes, as: "developer",
 		run:    "kubectl get secret database -n shop -o yaml",
 		expect: []string{read}},
@@ -151,14 +157,14 @@ var acts = []act{
 		expect: []string{token}},
 	{title: "Read a pod's token", api: kubernetes, as: "developer",
 		run:    "kubectl exec -n shop web -- cat /var/run/secrets/kubernetes.io/serviceaccount/token",
-		expect: []string{podExec}},
+		expect: []string{podToken}},
 	{title: "Use a stolen token, with curl", api: kubernetes, as: "workload",
 		run:    `curl -sf --cacert $CACERT -H "Authorization: Bearer $(cat $TOKEN)" $SERVER/api/v1/namespaces/shop/secrets`,
 		show:   `$ curl -H "Authorization: Bearer $TOKEN" $SERVER/api/v1/namespaces/shop/secrets`,
 		expect: []string{listed}},
 	{title: "Copy files out of a pod", api: kubernetes, as: "developer",
 		run:    "kubectl cp shop/web:/var/run/secrets stolen-files",
-		expect: []string{podExec}},
+		expect: []string{podToken}},
 	{title: "Read a pod's logs", api: kubernetes, as: "developer",
 		run:    "kubectl logs -n shop web",
 		expect: []string{podLogs}},
@@ -174,7 +180,7 @@ var acts = []act{
 	{title: "Read a pod's token (Atomic Red Team)", api: recordedKubernetes,
 		run:    "attack/atomic-t1552.007-3-exec-cat-token",
 		show:   "$ kubectl exec atomic-pod -- cat /run/secrets/kubernetes.io/serviceaccount/token",
-		expect: []string{podExec}},
+		expect: []string{podToken}},
 	{title: "List secrets with a stolen token", api: recordedKubernetes,
 		run:    "attack/peirates-list-secrets",
 		show:   "$ peirates (menu: list secrets)",
@@ -193,7 +199,7 @@ var acts = []act{
 		expect: []string{podLogs, podLogs, podLogs, podLogs, podLogs}},
 
 	{title: "Look at containers", api: docker,
-		run: "docker ps -a && docker top shop"},
+		run: "docker ps -a && docker stats --no-stream shop"},
 	{title: "Docker runs a health check", api: docker,
 		run: `docker run -d --name shop-cache -e DB_PASSWORD \
 				--health-cmd 'cat /run/secrets/token' --health-interval 300ms busybox \
@@ -202,10 +208,12 @@ var acts = []act{
 		show: "HEALTHCHECK CMD cat /run/secrets/token"},
 	{title: "Look at pods", api: kubernetes, as: "developer",
 		run: "kubectl get pods -n shop && kubectl describe pod web -n shop"},
-	{title: "Helm looks for its releases", api: kubernetes, as: "developer",
+	{title: "Helm looks for its releases", api: kubernetes, as: "engineer",
 		run: "kubectl get secrets -n shop -l owner=helm"},
 	{title: "A node reads the secret of its pod", api: kubernetes, as: "node",
-		run: "kubectl get secret database -n shop"},
+		run: `curl -sf --cacert $CACERT --cert ${CACERT%/*}/node.crt --key ${CACERT%/*}/node.key \
+			-A 'kubelet/v1.34.2 (linux/amd64) kubernetes/8cc511e' $SERVER/api/v1/namespaces/shop/secrets/database`,
+		show: "kubelet"},
 	{title: "The controller manager lists secrets", api: kubernetes, as: "controller",
 		run: "kubectl get secrets -A"},
 	{title: "Helm installs a release", api: recordedKubernetes,

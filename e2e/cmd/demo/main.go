@@ -41,6 +41,7 @@ import (
 const (
 	library    = "../libcontainerapi.so"
 	rulesFile  = "../rules/containerapi_rules.yaml"
+	knownFile  = "../rules/examples/local_containerapi.yaml"
 	recordings = "testdata/recordings"
 )
 
@@ -163,7 +164,7 @@ func run(ctx context.Context, started *parts, live, recorded bool) error {
 		report.part("", "left out. The plugin says:")
 		report.printf("%s\n", wrap(untapped, width))
 	}
-	report.part("Rules", fmt.Sprintf("%d in %s", len(rules), filepath.Base(rulesFile)))
+	report.part("Rules", fmt.Sprintf("%d in %s, tuned by %s", len(rules), filepath.Base(rulesFile), filepath.Base(knownFile)))
 
 	secrets := []string{secret}
 	cluster, why, err := startCluster(ctx, kube.Options{Webhook: webhook, Canary: secret}, live, recorded)
@@ -269,7 +270,7 @@ func startEngine(ctx context.Context, report *report, dir string, daemon *docker
 	run, err := engine.Start(found, engine.Config{
 		Plugins: []engine.Plugin{{Name: "containerapi", Library: plugin, Open: url + ",docker://" + daemon.Socket}},
 		Source:  "container_api",
-		Rules:   []string{marker, rulesFile},
+		Rules:   []string{marker, rulesFile, knownFile},
 	})
 	if err != nil {
 		return nil, "", err
