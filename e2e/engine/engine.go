@@ -37,7 +37,10 @@ type lineReader func(line []byte) (Alert, bool, error)
 type Config struct {
 	// Plugins are loaded. The first one is the source of the events.
 	Plugins []Plugin
-	// Source is the event source of the first plugin.
+	// Capture is a file of recorded system calls, which are the events
+	// instead of those of a plugin.
+	Capture string
+	// Source is the event source of the first plugin, or "syscall".
 	Source string
 	// Rules are rule files, loaded in this order.
 	Rules []string
@@ -107,8 +110,8 @@ type Process struct {
 // Start starts the engine. The process has to be stopped with
 // [Process.Stop], also when it has ended.
 func Start(e Engine, c Config) (*Process, error) {
-	if len(c.Plugins) == 0 {
-		return nil, errors.New("an engine needs a plugin")
+	if len(c.Plugins) == 0 && c.Capture == "" {
+		return nil, errors.New("an engine needs a plugin or a capture")
 	}
 	dir, err := os.MkdirTemp("", "engine")
 	if err != nil {

@@ -45,12 +45,16 @@ func (f *falco) command(c Config, dir string) (*exec.Cmd, lineReader, error) {
 		plugins = append(plugins, plugin)
 		load = append(load, p.Name)
 	}
+	kind := map[string]any{"kind": "nodriver"}
+	if c.Capture != "" {
+		kind = map[string]any{"kind": "replay", "replay": map[string]any{"capture_file": c.Capture}}
+	}
 	matching := "first"
 	if c.AllMatching {
 		matching = "all"
 	}
 	text, err := yaml.Marshal(map[string]any{
-		"engine":                              map[string]any{"kind": "nodriver"},
+		"engine":                              kind,
 		"plugins":                             plugins,
 		"load_plugins":                        load,
 		"rules_files":                         c.Rules,

@@ -76,6 +76,9 @@ func (s *sysdig) command(c Config, dir string) (*exec.Cmd, lineReader, error) {
 	}
 	// Two plugins may come from one library, which is loaded once.
 	args := []string{"-j", "--unbuffered"}
+	if c.Capture != "" {
+		args = append(args, "-r", c.Capture)
+	}
 	for i, p := range c.Plugins {
 		text, err := p.initText()
 		if err != nil {
