@@ -56,7 +56,7 @@ func InstallSysdig(ctx context.Context, log io.Writer) error {
 	// All Debian releases share one script; an older debootstrap does not
 	// know the name of a newer release.
 	const script = "/usr/share/debootstrap/scripts/sid"
-	if err := run("debootstrap", "--variant=minbase", suite, building, mirror(), script); err != nil {
+	if err := run("debootstrap", "--variant=minbase", suite, building, Mirror(), script); err != nil {
 		return err
 	}
 	// Debootstrap's --include cannot configure sysdig.
@@ -73,8 +73,8 @@ func InstallSysdig(ctx context.Context, log io.Writer) error {
 	return nil
 }
 
-// mirror returns the Debian mirror that this machine uses.
-func mirror() string {
+// Mirror returns the Debian mirror that this machine uses.
+func Mirror() string {
 	files, _ := filepath.Glob("/etc/apt/sources.list.d/*")
 	for _, name := range append([]string{"/etc/apt/sources.list"}, files...) {
 		text, err := os.ReadFile(name)

@@ -2,8 +2,8 @@
 
 // Command setup prepares a Debian machine with Go for the end-to-end tests: it
 // installs the packages and builds the programs that are missing. It may be run
-// again at any time. With -demo it leaves out what only the tests need:
-// kube-apiserver takes some five minutes to build.
+// again at any time. With -demo it leaves out what only the tests need: the
+// programs of Kubernetes take minutes to build.
 package main
 
 import (
@@ -11,9 +11,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -47,10 +49,25 @@ var (
 	enginePackages = []debian{
 		{"debootstrap", "debootstrap"},
 	}
+	// Programs for the tests that only other releases of Debian have: what
+	// they need of it the oldest supported release has as well.
+	foreignPackages = map[string][]debian{
+		"bullseye": {
+			{"cadvisor", "cadvisor"},
+		},
+		"forky": {
+			{"docker-buildx", "/usr/libexec/docker/cli-plugins/docker-buildx"},
+			{"docker-compose", "/usr/libexec/docker/cli-plugins/docker-compose"},
+			// Debian's Prometheus knows Kubernetes since it came in two
+			// packages.
+			{"prometheus", "/usr/share/doc/promtool"},
+			{"promtool", "/usr/share/doc/promtool"},
+		},
+	}
 )
 
 func main() {
-	demo := flag.Bool("demo", false, "prepare for the demo only, without kube-apiserver, kubectl and etcd")
+	demo := flag.Bool("demo", false, "prepare for the demo only, without Kubernetes, Helm and Prometheus")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "usage: setup [-demo]")
@@ -80,7 +97,12 @@ func run(ctx context.Context, demo bool) error {
 		return err
 	}
 	if !demo {
-		if err := step("kube-apiserver and kubectl "+kube.Version, func(log *process.Output) error { return kube.Build(ctx, log) }); err != nil {
+		for _, suite := range slices.Sorted(maps.Keys(foreignPackages)) {
+			if err := installForeign(ctx, suite, foreignPackages[suite]); err != nil {
+				return err
+			}
+		}
+		if err := step("programs of Kubernetes "+kube.Version+" and Helm", func(log *process.Output) error { return kube.Build(ctx, log) }); err != nil {
 			return err
 		}
 	}
@@ -118,49 +140,124 @@ func step(name string, do func(log *process.Output) error) error {
 	}
 }
 
-// install installs those of the packages that are missing.
-func install(ctx context.Context, needed []debian) error {
-	var missing []string
+// services are those that packages bring and tests start for themselves.
+var services = map[string]string{"etcd-server": "etcd", "prometheus": "prometheus", "cadvisor": "cadvisor"}
+
+// missing returns the names of those of the packages that are missing. It is an
+// error if they cannot be installed.
+func missing(needed []debian) ([]string, error) {
+	var names []string
 	for _, p := range needed {
 		if _, err := exec.LookPath(p.program); err != nil {
 			if _, err := os.Stat(p.program); err != nil {
-				missing = append(missing, p.name)
+				names = append(names, p.name)
 			}
 		}
 	}
-	if len(missing) == 0 {
-		return nil
+	if len(names) == 0 {
+		return nil, nil
 	}
 	if os.Getuid() != 0 {
-		return fmt.Errorf("needs root to install the packages %q", missing)
+		return nil, fmt.Errorf("needs root to install the packages %q", names)
 	}
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return fmt.Errorf("this is no Debian: install %q yourself", missing)
+		return nil, fmt.Errorf("this is no Debian: install %q yourself", names)
 	}
-	return step(fmt.Sprintf("packages %q", missing), func(log *process.Output) error {
-		for _, args := range [][]string{
-			{"update", "-q"},
-			append([]string{"install", "-y", "-q", "--no-install-recommends"}, missing...),
-		} {
-			cmd := exec.CommandContext(ctx, "apt-get", args...)
-			// Runlevel 1 keeps packages from starting the services
-			// that they bring.
-			cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")
-			cmd.Stdout, cmd.Stderr = log, log
-			if err := cmd.Run(); err != nil {
-				return fmt.Errorf("apt-get %v: %w", args, err)
-			}
+	return names, nil
+}
+
+// install installs those of the packages that are missing.
+func install(ctx context.Context, needed []debian) error {
+	names, err := missing(needed)
+	if err != nil || names == nil {
+		return err
+	}
+	return step(fmt.Sprintf("packages %q", names), func(log *process.Output) error {
+		if err := apt(ctx, log, "update", "-q"); err != nil {
+			return err
 		}
-		// Tests start an etcd of their own.
-		if systemctl, err := exec.LookPath("systemctl"); err == nil {
-			for _, name := range missing {
-				if name == "etcd-server" {
-					_ = exec.CommandContext(ctx, systemctl, "disable", "--now", "etcd").Run()
-				}
-			}
+		if err := apt(ctx, log, append([]string{"install", "-y", "-q", "--no-install-recommends"}, names...)...); err != nil {
+			return err
 		}
+		disable(ctx, names)
 		return nil
 	})
+}
+
+// installForeign installs those of the packages that are missing from another
+// release of Debian, and nothing else from there: the machine's own sources stay
+// as they are.
+func installForeign(ctx context.Context, suite string, needed []debian) error {
+	names, err := missing(needed)
+	if err != nil || names == nil {
+		return err
+	}
+	return step(fmt.Sprintf("packages %q of Debian %s", names, suite), func(log *process.Output) error {
+		dir, err := os.MkdirTemp("", "setup")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		sources := filepath.Join(dir, "sources.list")
+		if err := errors.Join(
+			os.WriteFile(sources, []byte("deb "+engine.Mirror()+" "+suite+" main\n"), 0o644),
+			os.MkdirAll(filepath.Join(dir, "lists", "partial"), 0o755),
+			os.MkdirAll(filepath.Join(dir, "cache", "archives", "partial"), 0o755),
+		); err != nil {
+			return err
+		}
+		options := []string{"-q",
+			"-o", "Dir::Etc::SourceList=" + sources,
+			"-o", "Dir::Etc::SourceParts=/dev/null",
+			"-o", "Dir::State::lists=" + filepath.Join(dir, "lists"),
+			"-o", "Dir::Cache=" + filepath.Join(dir, "cache"),
+		}
+		if err := apt(ctx, log, append(options, "update")...); err != nil {
+			return err
+		}
+		// What else the packages depend on has to be here: downloaded this
+		// way they come alone.
+		cmd := exec.CommandContext(ctx, "apt-get", append(options, append([]string{"download"}, names...)...)...)
+		cmd.Dir = dir
+		cmd.Stdout, cmd.Stderr = log, log
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("download %q: %w", names, err)
+		}
+		files, err := filepath.Glob(filepath.Join(dir, "*.deb"))
+		if err != nil {
+			return err
+		}
+		if err := apt(ctx, log, append([]string{"install", "-y", "-q", "--no-install-recommends"}, files...)...); err != nil {
+			return err
+		}
+		disable(ctx, names)
+		return nil
+	})
+}
+
+// apt runs apt-get.
+func apt(ctx context.Context, log *process.Output, args ...string) error {
+	cmd := exec.CommandContext(ctx, "apt-get", args...)
+	// Runlevel 1 keeps packages from starting the services that they bring.
+	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("apt-get %v: %w", args, err)
+	}
+	return nil
+}
+
+// disable keeps the services of packages from running, now and later.
+func disable(ctx context.Context, names []string) {
+	systemctl, err := exec.LookPath("systemctl")
+	if err != nil {
+		return
+	}
+	for _, name := range names {
+		if service := services[name]; service != "" {
+			_ = exec.CommandContext(ctx, systemctl, "disable", "--now", service).Run()
+		}
+	}
 }
 
 // cgroups makes sure that containers can be started.
