@@ -135,6 +135,8 @@ func reflected() *jsonschema.Schema {
 	schema := r.Reflect(&Config{})
 	// Falco's validator reads draft 4 to 7 and is told none.
 	schema.Version = ""
+	// Falco makes null of an empty map. What is no map Parse refuses.
+	schema.Type = ""
 	defaults := reflect.ValueOf(Default())
 	for i := range defaults.NumField() {
 		property, _ := schema.Properties.Get(defaults.Type().Field(i).Tag.Get("json"))

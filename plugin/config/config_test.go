@@ -9,7 +9,7 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	for _, empty := range []string{"", " \n", "{}"} {
+	for _, empty := range []string{"", " \n", "{}", "null"} {
 		c, err := Parse(empty)
 		if err != nil || c != Default() {
 			t.Errorf("Parse(%q) = %+v, %v; want the defaults", empty, c, err)
@@ -49,6 +49,7 @@ func TestParseErrors(t *testing.T) {
 
 func TestSchema(t *testing.T) {
 	var s struct {
+		Type       string
 		Properties map[string]struct {
 			Type, Description string
 			Default           any
@@ -58,6 +59,9 @@ func TestSchema(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(Schema()), &s); err != nil {
 		t.Fatal(err)
+	}
+	if s.Type != "" {
+		t.Errorf("the type is %q; Falco makes null of the empty map in a user's file", s.Type)
 	}
 	if s.AdditionalProperties != false {
 		t.Errorf("additionalProperties is %v; unknown keys must be refused", s.AdditionalProperties)
