@@ -7,7 +7,7 @@ FUZZTIME ?= 20s
 # The modules of this repository: the plugin, and what tries it on real parts.
 MODULES := . e2e
 
-.PHONY: help build test unit fuzz e2e demo bench lint generate objects setup clean
+.PHONY: help build test unit fuzz e2e demo bench package lint generate objects setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ demo: ## attacks on real containers and the alerts that they raise
 bench: build setup ## events per second, beside k8saudit
 	cd e2e && go run ./bench
 
+package: build setup ## make the release files in dist, and install them with falcoctl
+	go run ./packaging -out dist
+	cd e2e && go test -v -count=1 ./packages
+
 lint: $(CHECKS) ## go vet, staticcheck, gofmt, licence headers
 	@for module in $(MODULES); do (cd $$module && echo "lint $$module" && go vet ./... && $(CHECKS) ./...) || exit 1; done
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted, run gofmt -w:"; echo "$$unformatted"; exit 1; }
@@ -69,4 +73,5 @@ setup: ## install and build what the tests need and this machine lacks
 	cd e2e && go run ./cmd/setup
 
 clean: ## remove what was built here; what is cached in ~/.cache/containerapi stays
+	rm -rf dist
 	rm -f libcontainerapi*.so libcontainerapi*.h fuzz.log

@@ -22,6 +22,7 @@ import (
 
 	"github.com/containerapi/containerapi/e2e/engine"
 	"github.com/containerapi/containerapi/e2e/kube"
+	"github.com/containerapi/containerapi/e2e/packages"
 	"github.com/containerapi/containerapi/e2e/process"
 )
 
@@ -30,7 +31,7 @@ type debian struct{ name, program string }
 
 // The packages that are needed: always, for the tests, and to install an engine.
 var (
-	packages = []debian{
+	basePackages = []debian{
 		{"gcc", "gcc"},
 		{"libc6-dev", "/usr/include/stdlib.h"},
 		{"curl", "curl"},
@@ -83,7 +84,7 @@ func main() {
 }
 
 func run(ctx context.Context, demo bool) error {
-	needed := slices.Clone(packages)
+	needed := slices.Clone(basePackages)
 	if !demo {
 		needed = append(needed, testPackages...)
 	}
@@ -103,6 +104,9 @@ func run(ctx context.Context, demo bool) error {
 			}
 		}
 		if err := step("programs of Kubernetes "+kube.Version+" and Helm", func(log *process.Output) error { return kube.Build(ctx, log) }); err != nil {
+			return err
+		}
+		if err := step("falcoctl "+packages.Version+" and a registry", func(log *process.Output) error { return packages.Build(ctx, log) }); err != nil {
 			return err
 		}
 	}
