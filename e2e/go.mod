@@ -3,6 +3,7 @@ module github.com/containerapi/containerapi/e2e
 go 1.26.0
 
 require (
+	github.com/cilium/ebpf v0.22.0
 	go.yaml.in/yaml/v3 v3.0.4
 	k8s.io/apimachinery v0.34.2
 	k8s.io/client-go v0.34.2
@@ -18,7 +19,7 @@ require (
 
 require (
 	github.com/containerapi/containerapi v0.0.0-00010101000000-000000000000
-	github.com/davecgh/go-spew v1.1.1 // indirect
+	github.com/davecgh/go-spew v1.1.2-0.20180830191138-d8f796af33cc // indirect
 	github.com/fxamacker/cbor/v2 v2.9.0 // indirect
 	github.com/go-logr/logr v1.4.2 // indirect
 	github.com/gogo/protobuf v1.3.2 // indirect
