@@ -7,7 +7,7 @@ FUZZTIME ?= 20s
 # The modules of this repository: the plugin, and what tries it on real parts.
 MODULES := . e2e
 
-.PHONY: help build test unit fuzz e2e demo bench package lint generate objects setup clean
+.PHONY: help build test unit fuzz e2e demo bench package loads lint generate objects setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,12 @@ bench: build setup ## events per second, beside k8saudit
 package: build setup ## make the release files in dist, and install them with falcoctl
 	go run ./packaging -out dist
 	cd e2e && go test -v -count=1 ./packages
+
+# For another architecture: make build loads GOARCH=arm64 CC=aarch64-linux-gnu-gcc EMULATOR='qemu-aarch64 -L /usr/aarch64-linux-gnu'
+loads: ## load the libraries that were built, and ask for what a plugin must say of itself
+	@program=$$(mktemp) && $(CC) -o $$program packaging/loads/loads.c -ldl && \
+		for library in containerapi containerapi-extract; do $(EMULATOR) $$program ./lib$$library.so $$library || exit 1; done; \
+		status=$$?; rm -f $$program; exit $$status
 
 lint: $(CHECKS) ## go vet, staticcheck, gofmt, licence headers
 	@for module in $(MODULES); do (cd $$module && echo "lint $$module" && go vet ./... && $(CHECKS) ./...) || exit 1; done

@@ -154,3 +154,37 @@ func TestOverlays(t *testing.T) {
 		t.Errorf("only %d references in %q", found, overlays)
 	}
 }
+
+// TestVersion holds what else names the version against the plugin's: what rules
+// require, the first entry of the changelog, and the names in the docs.
+func TestVersion(t *testing.T) {
+	r, err := read("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range r.artifacts {
+		for _, dependency := range a.dependencies {
+			if _, version, _ := strings.Cut(dependency, ":"); version != r.version {
+				t.Errorf("%s needs %s, but the version is %s", a.name, dependency, r.version)
+			}
+		}
+	}
+	for name, pattern := range map[string]string{
+		"../CHANGELOG.md":     `(?s)\A.*?\n## (\S+)`,
+		"../docs/packages.md": `containerapi(?:-[a-z0-9]+)*[-:](\d+\.\d+\.\d+)`,
+	} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		matches := regexp.MustCompile(pattern).FindAllStringSubmatch(string(text), -1)
+		if len(matches) == 0 {
+			t.Errorf("%s names no version", name)
+		}
+		for _, match := range matches {
+			if match[1] != r.version {
+				t.Errorf("%s: %q, but the version is %s", name, match[0], r.version)
+			}
+		}
+	}
+}
