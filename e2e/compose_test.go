@@ -283,11 +283,15 @@ func makeImages(t *testing.T, daemon *dockertest.Daemon, s stack) {
 
 // inventory lists what a daemon has.
 func inventory(d *dockertest.Daemon) map[string]string {
+	// Docker lists by time, and what is of the same second in any order.
+	list := func(args ...string) string {
+		return strings.Join(slices.Sorted(strings.Lines(d.Docker(args...)+"\n")), "")
+	}
 	return map[string]string{
-		"containers": d.Docker("ps", "--all", "--quiet"),
-		"images":     d.Docker("images", "--format", "{{.Repository}}:{{.Tag}}"),
-		"volumes":    d.Docker("volume", "ls", "--quiet"),
-		"networks":   d.Docker("network", "ls", "--quiet"),
+		"containers": list("ps", "--all", "--quiet"),
+		"images":     list("images", "--format", "{{.Repository}}:{{.Tag}}"),
+		"volumes":    list("volume", "ls", "--quiet"),
+		"networks":   list("network", "ls", "--quiet"),
 	}
 }
 
