@@ -67,7 +67,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each contestant runs")
 	flag.IntVar(&o.long, "long", 1_000_000, "how many events the memory has to stay flat over; 0 leaves this out")
 	flag.Float64Var(&o.minSix, "min-six", 6, "how many times k8saudit's events/s there must be with a rule of six fields")
-	flag.Float64Var(&o.minRules, "min-rules", 5, "how many times k8saudit's events/s there must be with all rules")
+	flag.Float64Var(&o.minRules, "min-rules", 4, "how many times k8saudit's events/s there must be with all rules")
 	flag.StringVar(&o.recordings, "recordings", "testdata/recordings", "folder of the recorded events")
 	flag.StringVar(&o.rules, "rules", "../rules/containerapi_rules.yaml", "pattern of the rule files")
 	flag.StringVar(&o.sysdig, "sysdig-root", filepath.Join(cache, "debian-forky"), "folder of the Debian with sysdig that make setup installs where there is no falco")
