@@ -114,7 +114,6 @@ func benchmarkOthers(b *testing.B, target string) {
 	if err := tap.detach(); err != nil {
 		b.Fatal(err)
 	}
-	attachEmpty := emptyTracepoint(b)
 
 	cmd := helper(b, "write")
 	in, err := cmd.StdinPipe()
@@ -150,19 +149,32 @@ func benchmarkOthers(b *testing.B, target string) {
 		measure()
 		return measure()
 	}
-	var nothing, bare, tapped []float64
+	nothing, empty, tapped := inTurn(b, tap, settled)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(nothing, "ns/write-nothing")
+	b.ReportMetric(empty, "ns/write-empty")
+	b.ReportMetric(tapped, "ns/write-tap")
+	b.ReportMetric(tapped/empty, "tap/empty")
+}
+
+// inTurn measures with nothing attached to the end of system calls, with a
+// program that does nothing, and with the tap, in another order each round, and
+// returns the medians. The tap must be detached.
+func inTurn(b *testing.B, tap *Tap, measure func() float64) (nothing, empty, tapped float64) {
+	attachEmpty := emptyTracepoint(b)
+	var measured [3][]float64
 	variants := []func(){
-		func() { nothing = append(nothing, settled()) },
+		func() { measured[0] = append(measured[0], measure()) },
 		func() {
 			defer attachEmpty()()
-			bare = append(bare, settled())
+			measured[1] = append(measured[1], measure())
 		},
 		func() {
 			if err := tap.attach(); err != nil {
 				b.Fatal(err)
 			}
 			defer tap.detach()
-			tapped = append(tapped, settled())
+			measured[2] = append(measured[2], measure())
 		},
 	}
 	round := 0
@@ -172,11 +184,7 @@ func benchmarkOthers(b *testing.B, target string) {
 		}
 		round++
 	}
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(median(nothing), "ns/write-nothing")
-	b.ReportMetric(median(bare), "ns/write-empty")
-	b.ReportMetric(median(tapped), "ns/write-tap")
-	b.ReportMetric(median(tapped)/median(bare), "tap/empty")
+	return median(measured[0]), median(measured[1]), median(measured[2])
 }
 
 // emptyTracepoint loads a program that does nothing and returns what attaches
@@ -226,34 +234,12 @@ func BenchmarkTapDockerPS(b *testing.B) {
 		daemon.Docker("ps")
 		return float64(time.Since(begin))
 	}
-	attachEmpty := emptyTracepoint(b)
-	var without, bare, with []float64
-	variants := []func(){
-		func() { without = append(without, ps()) },
-		func() {
-			defer attachEmpty()()
-			bare = append(bare, ps())
-		},
-		func() {
-			if err := tap.attach(); err != nil {
-				b.Fatal(err)
-			}
-			defer tap.detach()
-			with = append(with, ps())
-		},
-	}
-	round := 0
-	for b.Loop() {
-		for i := range variants {
-			variants[(round+i)%len(variants)]()
-		}
-		round++
-	}
+	without, empty, with := inTurn(b, tap, ps)
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(median(without)/1e6, "ms/ps-without")
-	b.ReportMetric(median(with)/1e6, "ms/ps-with")
-	b.ReportMetric(median(bare)/median(without), "empty/without")
-	b.ReportMetric(median(with)/median(without), "with/without")
+	b.ReportMetric(without/1e6, "ms/ps-without")
+	b.ReportMetric(with/1e6, "ms/ps-with")
+	b.ReportMetric(empty/without, "empty/without")
+	b.ReportMetric(with/without, "with/without")
 	if err := tap.Close(); err != nil {
 		b.Fatal(err)
 	}
