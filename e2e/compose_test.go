@@ -22,6 +22,7 @@ import (
 
 	"github.com/containerapi/containerapi/e2e/compose"
 	"github.com/containerapi/containerapi/e2e/engine"
+	"github.com/containerapi/containerapi/e2e/engine/enginetest"
 	"github.com/containerapi/containerapi/internal/dockertest"
 )
 
@@ -264,7 +265,7 @@ func makeImages(t *testing.T, daemon *dockertest.Daemon, s stack) {
 			i.Copy(plugin(t, "").Library, "built.so"),
 		)
 	}, "ENV PATH=/bin")
-	e := findEngine(t)
+	e := enginetest.Find(t)
 	provide(base[1], func(i *compose.Image) error {
 		isFalco, err := engine.Pack(ctx, e, plugin(t, "").Library, i.Copy)
 		if err == nil && !isFalco {

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/containerapi/containerapi/e2e/engine"
+	"github.com/containerapi/containerapi/e2e/engine/enginetest"
 )
 
 // yamlBlock is a block of YAML in a page.
@@ -58,7 +59,7 @@ func TestDocs(t *testing.T) {
 				rules = append(rules, filepath.Join("../rules", filepath.Base(name)))
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			alerts, err := engine.Replay(ctx, findEngine(t), engine.Config{Plugins: []engine.Plugin{shipped}, Source: source, Rules: rules})
+			alerts, err := engine.Replay(ctx, enginetest.Find(t), engine.Config{Plugins: []engine.Plugin{shipped}, Source: source, Rules: rules})
 			cancel()
 			if err != nil {
 				t.Errorf("%s: %v", page, err)

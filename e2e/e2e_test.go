@@ -15,22 +15,12 @@ import (
 	"time"
 
 	"github.com/containerapi/containerapi/e2e/engine"
+	"github.com/containerapi/containerapi/e2e/engine/enginetest"
 	"github.com/containerapi/containerapi/e2e/kube"
 	"github.com/containerapi/containerapi/internal/dockertest"
 )
 
 const source = "container_api"
-
-// findEngine returns the engine that the tests use, and names it in the log.
-func findEngine(t *testing.T) engine.Engine {
-	t.Helper()
-	e, err := engine.Find(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("engine: %s", e)
-	return e
-}
 
 // plugin returns the plugin that `make build` built.
 func plugin(t *testing.T, open string) engine.Plugin {
@@ -48,23 +38,11 @@ func plugin(t *testing.T, open string) engine.Plugin {
 // startEngine starts the engine with the plugin for the length of the test.
 func startEngine(t *testing.T, p engine.Plugin, rules ...string) *engine.Process {
 	t.Helper()
-	run, err := engine.Start(findEngine(t), engine.Config{
+	return enginetest.Start(t, engine.Config{
 		Plugins: []engine.Plugin{p},
 		Source:  source,
 		Rules:   rules,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := run.Stop(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("the engine logged:\n%s", run.Stderr())
-		}
-	})
-	return run
 }
 
 // startCluster starts a cluster for the length of the test.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/containerapi/containerapi/e2e/engine"
+	"github.com/containerapi/containerapi/e2e/engine/enginetest"
 )
 
 // TestK8sAudit gives the plugin events that the k8saudit plugin collected: its
@@ -42,7 +43,7 @@ func TestK8sAuditRules(t *testing.T) {
 	alerts := func(c engine.Config) map[string]engine.Alert {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		alerts, err := engine.Replay(ctx, findEngine(t), c)
+		alerts, err := engine.Replay(ctx, enginetest.Find(t), c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +142,7 @@ func replay(t *testing.T, c engine.Config) []string {
 	c.Rules = []string{"testdata/meaning.yaml"}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	alerts, err := engine.Replay(ctx, findEngine(t), c)
+	alerts, err := engine.Replay(ctx, enginetest.Find(t), c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/containerapi/containerapi/e2e/engine"
+	"github.com/containerapi/containerapi/e2e/engine/enginetest"
 )
 
 // recordedAttacks are the recorded attacks, by file, and the alerts that each
@@ -70,7 +71,7 @@ func TestRecordedAttacks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			alerts, err := engine.Replay(ctx, findEngine(t), engine.Config{
+			alerts, err := engine.Replay(ctx, enginetest.Find(t), engine.Config{
 				Plugins: []engine.Plugin{plugin(t, file)},
 				Source:  source,
 				Rules:   []string{ruleFile},

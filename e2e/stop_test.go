@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/containerapi/containerapi/e2e/engine"
+	"github.com/containerapi/containerapi/e2e/engine/enginetest"
 )
 
 // stopLimit is how long an engine may take to end: the plugin's second, and the
@@ -30,7 +31,7 @@ func TestStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	open := strings.Join([]string{url, "file://" + followed, "docker://" + daemon.Socket, "docker:///nothing/here.sock"}, ",")
-	e := findEngine(t)
+	e := enginetest.Find(t)
 	for i := range 3 {
 		run, err := engine.Start(e, engine.Config{
 			Plugins: []engine.Plugin{plugin(t, open)},
@@ -78,7 +79,7 @@ func TestStop(t *testing.T) {
 // TestReload makes Falco load its configuration again, which closes and opens
 // the plugin within the process, and looks for what is left behind.
 func TestReload(t *testing.T) {
-	if e := findEngine(t); !strings.HasPrefix(e.String(), "Falco") {
+	if e := enginetest.Find(t); !strings.HasPrefix(e.String(), "Falco") {
 		t.Skip("only Falco can reload")
 	}
 	daemon := startDocker(t)

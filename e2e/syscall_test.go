@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/containerapi/containerapi/e2e/engine"
+	"github.com/containerapi/containerapi/e2e/engine/enginetest"
 )
 
 const (
@@ -48,7 +49,7 @@ func loadCaptures(t *testing.T) []capture {
 // TestSyscallRules proves each rule on system calls by what was recorded: an
 // attack that raises it, and honest software that comes close and does not.
 func TestSyscallRules(t *testing.T) {
-	e := findEngine(t)
+	e := enginetest.Find(t)
 	for _, c := range loadCaptures(t) {
 		t.Run(c.File, func(t *testing.T) {
 			file, err := filepath.Abs(filepath.Join(captures, c.File))

@@ -27,6 +27,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/containerapi/containerapi/e2e/engine"
+	"github.com/containerapi/containerapi/e2e/engine/enginetest"
 	"github.com/containerapi/containerapi/e2e/kube"
 	"github.com/containerapi/containerapi/internal/dockertest"
 )
@@ -234,29 +235,11 @@ func TestFalcoAccepts(t *testing.T) {
 // for the length of the test.
 func start(t *testing.T, p plugin) *engine.Process {
 	t.Helper()
-	e, err := engine.Find(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("engine: %s", e)
-	c := engine.Config{
+	return enginetest.Start(t, engine.Config{
 		Plugins: []engine.Plugin{p.engine(t)},
 		Source:  "container_api",
 		Rules:   []string{absolute(t, "../../rules/containerapi_rules.yaml")},
-	}
-	run, err := engine.Start(e, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := run.Stop(); err != nil {
-			t.Error(err)
-		}
-		if t.Failed() {
-			t.Logf("the engine logged:\n%s", run.Stderr())
-		}
 	})
-	return run
 }
 
 // engine returns the plugin, as make build built it, for an engine.

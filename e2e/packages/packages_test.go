@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/containerapi/containerapi/e2e/engine"
+	"github.com/containerapi/containerapi/e2e/engine/enginetest"
 	"github.com/containerapi/containerapi/e2e/process"
 )
 
@@ -92,10 +93,7 @@ func TestPublished(t *testing.T) {
 // alert runs what was installed on a recorded attack.
 func alert(t *testing.T, library, rules string) {
 	t.Helper()
-	e, err := engine.Find(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := enginetest.Find(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	alerts, err := engine.Replay(ctx, e, engine.Config{
