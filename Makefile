@@ -46,7 +46,7 @@ bench: build setup ## events per second, beside k8saudit
 
 package: build setup ## make the release files in dist, and install them with falcoctl
 	go run ./packaging -out dist
-	cd e2e && go test -v -count=1 ./packages
+	cd e2e && go test -v -count=1 ./falcoctl
 
 # For another architecture: make build loads GOARCH=arm64 CC=aarch64-linux-gnu-gcc EMULATOR='qemu-aarch64 -L /usr/aarch64-linux-gnu'
 loads: ## load the libraries that were built, and ask for what a plugin must say of itself
@@ -67,12 +67,12 @@ $(CHECKS): go.mod
 	GOBIN=$(CACHE)/bin go install honnef.co/go/tools/cmd/staticcheck
 
 generate: ## compile the eBPF program; its objects are committed
-	cd plugin/input/dockerapi && go generate
+	cd plugin/tap && go generate
 
 objects: ## check that the committed eBPF objects are what their source compiles to
-	@old=$$(mktemp -d) && cp plugin/input/dockerapi/*_bpfel.o $$old/ && $(MAKE) --no-print-directory generate && \
+	@old=$$(mktemp -d) && cp plugin/tap/*_bpfel.o $$old/ && $(MAKE) --no-print-directory generate && \
 		for object in $$old/*.o; do \
-			cmp $$object plugin/input/dockerapi/$${object##*/} || { echo "commit what make generate made"; exit 1; }; \
+			cmp $$object plugin/tap/$${object##*/} || { echo "commit what make generate made"; exit 1; }; \
 		done; status=$$?; rm -r $$old; exit $$status
 
 setup: ## install and build what the tests need and this machine lacks

@@ -26,7 +26,7 @@ import (
 	"github.com/containerapi/containerapi/internal/dockertest"
 )
 
-const stackFolder = "../docker-compose"
+const stackDirectory = "../docker-compose"
 
 // stack is a compose file as `docker compose config` shows it.
 type stack struct {
@@ -55,7 +55,7 @@ type stack struct {
 // loadStack returns the demo stack as Compose reads it.
 func loadStack(t *testing.T) stack {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "docker", "compose", "--project-directory", stackFolder, "config", "--format", "json").Output()
+	out, err := exec.CommandContext(t.Context(), "docker", "compose", "--project-directory", stackDirectory, "config", "--format", "json").Output()
 	if err != nil {
 		var exit *exec.ExitError
 		errors.As(err, &exit)
@@ -71,7 +71,7 @@ func loadStack(t *testing.T) stack {
 // baseImages returns the images that the demo stack's Dockerfile begins from.
 func baseImages(t *testing.T) []string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(stackFolder, "Dockerfile"))
+	text, err := os.ReadFile(filepath.Join(stackDirectory, "Dockerfile"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,10 +141,10 @@ func TestStack(t *testing.T) {
 	makeImages(t, daemon, s)
 	t.Setenv("DOCKER_SOCKET", daemon.Socket)
 	t.Setenv("PAUSE", "0")
-	files := []string{"compose", "--file", stackFolder + "/compose.yaml", "--file", "compose/override.yaml"}
+	files := []string{"compose", "--file", stackDirectory + "/compose.yaml", "--file", "compose/override.yaml"}
 	if out, err := daemon.Command("create", "--cap-add=BPF", dockertest.Image).CombinedOutput(); err != nil {
 		t.Logf("Falco gets CAP_SYS_ADMIN, for this Docker Engine: %s", out)
-		files = append(files, "--file", stackFolder+"/sys-admin.yaml")
+		files = append(files, "--file", stackDirectory+"/sys-admin.yaml")
 	}
 	run := func(args ...string) string {
 		t.Helper()

@@ -49,7 +49,7 @@ func TestK8sAuditRules(t *testing.T) {
 		}
 		byID := make(map[string]engine.Alert)
 		for _, a := range alerts {
-			byID[fmt.Sprint(a.Fields["kube.audit_id"])] = a
+			byID[fmt.Sprint(a.Fields["kube.auditid"])] = a
 		}
 		return byID
 	}

@@ -247,7 +247,7 @@ func count(alerts []engine.Alert) map[string]int {
 	events := make(map[string]int)
 	for _, a := range alerts {
 		if a.Rule == "Audit" {
-			events[fmt.Sprint(a.Fields["kube.audit_id"], " ", a.Fields["kube.stage"])]++
+			events[fmt.Sprint(a.Fields["kube.auditid"], " ", a.Fields["kube.stage"])]++
 		}
 	}
 	return events

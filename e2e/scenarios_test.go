@@ -20,7 +20,7 @@ const known = "../rules/examples/local_containerapi.yaml"
 const insecure = "Docker Daemon Listens On TCP Without TLS"
 
 // TestCoverage proves that every shipped rule has an attack that raises it, and
-// honest work that comes close and does not.
+// benign work that comes close and does not.
 func TestCoverage(t *testing.T) {
 	rules, err := engine.LoadRules(ruleFile)
 	if err != nil {

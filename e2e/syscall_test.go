@@ -29,7 +29,7 @@ type capture struct {
 	Done string
 	// Expect are the rules that it raises, as often as it does.
 	Expect []string
-	// CloseTo is the rule that honest software comes close to.
+	// CloseTo is the rule that benign software comes close to.
 	CloseTo string `yaml:"close_to"`
 }
 
@@ -47,7 +47,7 @@ func loadCaptures(t *testing.T) []capture {
 }
 
 // TestSyscallRules proves each rule on system calls by what was recorded: an
-// attack that raises it, and honest software that comes close and does not.
+// attack that raises it, and benign software that comes close and does not.
 func TestSyscallRules(t *testing.T) {
 	e := enginetest.Find(t)
 	for _, c := range loadCaptures(t) {
@@ -77,7 +77,7 @@ func TestSyscallRules(t *testing.T) {
 }
 
 // TestSyscallCoverage proves that every rule on system calls has an attack and
-// honest software, and that every recording is in the table.
+// benign software, and that every recording is in the table.
 func TestSyscallCoverage(t *testing.T) {
 	rules, err := engine.LoadRules(syscallRules)
 	if err != nil {
@@ -89,7 +89,7 @@ func TestSyscallCoverage(t *testing.T) {
 			t.Errorf("no capture of an attack raises the rule %q", r.Name)
 		}
 		if !slices.ContainsFunc(all, func(c capture) bool { return c.CloseTo == r.Name && !slices.Contains(c.Expect, r.Name) }) {
-			t.Errorf("no capture of honest software comes close to the rule %q", r.Name)
+			t.Errorf("no capture of benign software comes close to the rule %q", r.Name)
 		}
 	}
 	files, err := filepath.Glob(filepath.Join(captures, "*.scap"))

@@ -4,8 +4,8 @@
 // falcosecurity/plugins makes its own, and publishes them as OCI artifacts for
 // falcoctl:
 //
-//	packaging [-out folder] [-arch amd64] [folder of the repository]
-//	packaging -push ghcr.io/containerapi [-plain-http] [-out folder] [folder of the repository]
+//	packaging [-out directory] [-arch amd64] [directory of the repository]
+//	packaging -push ghcr.io/containerapi [-plain-http] [-out directory] [directory of the repository]
 //
 // The first form packs the libraries that `make build` left there and the rule
 // files; the same files give the same bytes. The second publishes what the
@@ -41,7 +41,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("packaging", flag.ContinueOnError)
-	out := flags.String("out", "dist", "the folder of the release files")
+	out := flags.String("out", "dist", "the directory of the release files")
 	arch := flags.String("arch", runtime.GOARCH, "what the libraries were built for: amd64 or arm64")
 	registry := flags.String("push", "", "publish the release files under this registry and namespace")
 	plain := flags.Bool("plain-http", false, "publish to a registry without TLS")
@@ -54,7 +54,7 @@ func run(ctx context.Context, args []string) error {
 	case 1:
 		root = flags.Arg(0)
 	default:
-		return fmt.Errorf("one folder of the repository, not %q", flags.Args())
+		return fmt.Errorf("one directory of the repository, not %q", flags.Args())
 	}
 	release, err := read(root)
 	if err != nil {
@@ -88,7 +88,7 @@ func (r *release) pack(root, out, arch string) error {
 	return nil
 }
 
-// push publishes the release files in the folder out with falcoctl, and writes
+// push publishes the release files in the directory out with falcoctl, and writes
 // the index that has falcoctl find them there by name.
 func (r *release) push(ctx context.Context, out, registry string, plain bool) error {
 	for _, a := range r.artifacts {

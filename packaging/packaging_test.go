@@ -112,7 +112,7 @@ func TestErrors(t *testing.T) {
 		{[]string{t.TempDir()}, "plugin.go"},
 		{[]string{"-arch", "riscv64", "-out", t.TempDir(), ".."}, "amd64 and arm64"},
 		{[]string{"-push", "localhost:1/x", "-out", t.TempDir(), ".."}, "run packaging without -push first"},
-		{[]string{"one", "two"}, "one folder"},
+		{[]string{"one", "two"}, "one directory"},
 	} {
 		if err := run(t.Context(), test.args); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("packaging %q: error %v, want one with %q", test.args, err, test.says)

@@ -29,7 +29,7 @@ type artifact struct {
 	name string
 	// kind is [plugin] or [rulesfile].
 	kind string
-	// source is the one file in it, below the folder of the repository.
+	// source is the one file in it, below the directory of the repository.
 	source string
 	// dependencies and requirements are "name:version".
 	dependencies, requirements []string
@@ -42,7 +42,7 @@ type release struct {
 	artifacts []artifact
 }
 
-// read returns what the repository in the folder root releases. Version and
+// read returns what the repository in the directory root releases. Version and
 // plugin API are those in the plugin's source; what rules need is what their
 // files say.
 func read(root string) (*release, error) {

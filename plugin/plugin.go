@@ -26,9 +26,9 @@ type Plugin struct {
 	plugins.BaseStringer
 	plugins.BaseOpenParams
 
-	config config.Config
-	log    *log.Logger
-	view   *falco.View
+	config     config.Config
+	log        *log.Logger
+	extraction *falco.Extraction
 	// decoder and history serve the extraction from events that this plugin
 	// did not make.
 	decoder event.Decoder
@@ -64,31 +64,31 @@ func (p *Plugin) Init(text string) error {
 	}
 	p.config = c
 	p.log = log.New(os.Stderr, "containerapi: ", log.LstdFlags|log.LUTC|log.Lmsgprefix)
-	p.view = falco.NewView()
+	p.extraction = falco.NewExtraction()
 	p.history = history.New()
 	return nil
 }
 
 // Destroy implements sdk.Destroyer.
 func (p *Plugin) Destroy() {
-	if p.view != nil {
-		p.view.Free()
+	if p.extraction != nil {
+		p.extraction.Free()
 	}
 }
 
-// View implements falco.Extractor.
-func (p *Plugin) View() *falco.View { return p.view }
+// Extraction implements falco.Extractor.
+func (p *Plugin) Extraction() *falco.Extraction { return p.extraction }
 
-// Facts implements falco.Extractor: it reads an event of a capture file, or
+// Values implements falco.Extractor: it reads an event of a capture file, or
 // one that a k8saudit plugin collected.
-func (p *Plugin) Facts(payload []byte, to *falco.Block) {
+func (p *Plugin) Values(payload []byte, to *falco.Block) {
 	// An event holds one JSON object; what cannot be read has no fields.
 	_ = p.decoder.Decode(payload, func(e *event.Event, err error) {
 		if err != nil {
 			return
 		}
 		field.Understand(e)
-		p.history.TellStage(e)
+		p.history.MarkRepeated(e)
 		field.Fill(e, to)
 	})
 }

@@ -23,10 +23,10 @@ import (
 	"github.com/containerapi/containerapi/plugin/falco"
 	"github.com/containerapi/containerapi/plugin/falco/falcotest"
 	"github.com/containerapi/containerapi/plugin/field"
-	events "github.com/containerapi/containerapi/plugin/source"
+	events "github.com/containerapi/containerapi/plugin/pipeline"
 )
 
-// recordings are real audit events of attacks and of honest software.
+// recordings are real audit events of attacks and of benign software.
 const recordings = "../e2e/testdata/recordings"
 
 // recorded returns all recorded events, one a line.
@@ -74,7 +74,7 @@ func start(t testing.TB, config string) (*Plugin, *falcotest.Engine) {
 	return p, engine
 }
 
-// readAll runs a file or folder through the plugin to its end.
+// readAll runs a file or directory through the plugin to its end.
 func readAll(t testing.TB, p *Plugin, engine *falcotest.Engine, path string, each func(falcotest.Event)) {
 	t.Helper()
 	instance, err := p.Open(path)
@@ -108,7 +108,7 @@ func write(t testing.TB, lines ...[]byte) string {
 }
 
 // An event must have the same fields when it is live and when it is read from
-// a capture file: one comes from the facts behind it, the other is parsed.
+// a capture file: one comes from the values behind it, the other is parsed.
 func TestFieldsOfLiveAndReplayedEvents(t *testing.T) {
 	p, engine := start(t, "")
 	operations := map[string]int{}
@@ -203,7 +203,7 @@ func TestGarbageHasNoFields(t *testing.T) {
 	}
 }
 
-// The facts of one event must not be taken for those of another at the same
+// The values of one event must not be taken for those of another at the same
 // address.
 func TestFactsFollowTheEvent(t *testing.T) {
 	_, engine := start(t, "")

@@ -28,14 +28,15 @@ type reference struct {
 		Components  map[string]string
 		Mitigations map[string]struct{ Name, How string }
 	}
-	Rules map[string]facts
+	Rules map[string]guidance
 }
 
-// facts are what an analyst wants to know of a rule that its file does not say.
-type facts struct {
-	// Raised is what raises the rule, Honest what honest software may raise
+// guidance is what an analyst wants to know of a rule that its file does not
+// say.
+type guidance struct {
+	// Raised is what raises the rule, Benign what benign software may raise
 	// it, and Tune how to have that left out.
-	Raised, Honest, Tune string
+	Raised, Benign, Tune string
 	// Also are techniques beside those of the rule's tags.
 	Also                    []string
 	Components, Mitigations []string
@@ -73,7 +74,7 @@ var (
 	named     = regexp.MustCompile(`\b(?:user_known|kube|kubelet|docker)_\w+[a-z]`)
 )
 
-// Every rule has facts, and these name nothing that does not exist.
+// Every rule has guidance, and these name nothing that does not exist.
 func TestReference(t *testing.T) {
 	r := loadReference(t)
 	items := slices.Concat(load(t, containerAPI), load(t, syscalls))
@@ -91,7 +92,7 @@ func TestReference(t *testing.T) {
 			t.Errorf("docs/reference.yaml has no entry for the rule %q", rule.Rule)
 			continue
 		}
-		if f.Raised == "" || f.Honest == "" || f.Tune == "" || len(f.Components) == 0 || len(f.Mitigations) == 0 {
+		if f.Raised == "" || f.Benign == "" || f.Tune == "" || len(f.Components) == 0 || len(f.Mitigations) == 0 {
 			t.Errorf("%s: the entry in docs/reference.yaml is not complete", rule.Rule)
 		}
 		for _, id := range r.techniques(rule) {
@@ -146,7 +147,7 @@ func TestReferencePage(t *testing.T) {
 
 <!-- Made by go test ./rules -update from the rule files and docs/reference.yaml: do not edit. -->
 
-What each rule sees, what raises it, which honest software may raise it as well, and how to have that left out. How to
+What each rule sees, what raises it, which benign software may raise it as well, and how to have that left out. How to
 write overrides stands in the head of each rule file; which rules answer which part of the detection brief, in
 [detection-brief.md](detection-brief.md).
 
@@ -218,7 +219,7 @@ func (r reference) describe(out *strings.Builder, rule item, twin bool) {
 		{"Source", sources},
 		{"Tags", "`" + strings.Join(rule.Tags, "`, `") + "`"},
 		{"Raised by", f.Raised},
-		{"Honest software", f.Honest},
+		{"Benign software", f.Benign},
 		{"Tuning", f.Tune},
 		{"ATT&CK techniques", strings.Join(techniques, "; ")},
 		{"Data components", strings.Join(components, ", ")},

@@ -55,11 +55,11 @@ var sentence = regexp.MustCompile(`^(kubectl|[A-Z])[^|%]* \| \S+=%`)
 // each line has to be there.
 func TestOutputs(t *testing.T) {
 	kubernetes := [][]string{
-		{"kube.user.name"}, {"kube.impersonated.user"}, {"kube.source_ip"}, {"kube.client"},
-		{"api.operation"}, {"api.object"}, {"api.outcome"}, {"kube.auth.reason"}, {"kube.audit_id"},
+		{"kube.user.name"}, {"kube.impersonated.user"}, {"kube.sourceip"}, {"kube.client"},
+		{"api.operation"}, {"api.object"}, {"api.outcome"}, {"kube.auth.reason"}, {"kube.auditid"},
 	}
 	docker := [][]string{
-		{"docker.client.exe"}, {"docker.client.cmdline"}, {"docker.client.pid"}, {"docker.client.uid"}, {"docker.client.loginuid"},
+		{"docker.client.exepath"}, {"docker.client.cmdline"}, {"docker.client.pid"}, {"docker.client.uid"}, {"docker.client.loginuid"},
 		{"docker.client.container.name"}, {"docker.client.container.image"}, {"docker.client.addr"},
 		{"api.operation"}, {"docker.container.name", "api.object", "docker.request.path", "docker.request.unreadable"},
 		{"api.outcome"}, {"docker.daemon"},
@@ -138,7 +138,7 @@ var investigation = map[string]string{
 	"kube.path":                     "overrides; outputs show kube.uri",
 	"kube.user.uid":                 "to tell an account from its namesake before it",
 	"kube.serviceaccount.namespace": "overrides for all accounts of a namespace",
-	"kube.source_ips":               "what the client claims; outputs show kube.source_ip",
+	"kube.sourceips":               "what the client claims; outputs show kube.sourceip",
 	"kube.target.resource":          "rules on what api.operation has no name for",
 	"kube.target.subresource":       "rules on what api.operation has no name for",
 	"kube.target.group":             "rules on what api.operation has no name for",

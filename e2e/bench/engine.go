@@ -46,7 +46,7 @@ type result struct {
 }
 
 // findEngine returns the program that FALCO names, falco of the PATH, or
-// sysdig in the root folder.
+// sysdig in the root directory.
 func findEngine(ctx context.Context, root string) (engine, error) {
 	path := os.Getenv("FALCO")
 	if path == "" {
@@ -59,7 +59,7 @@ func findEngine(ctx context.Context, root string) (engine, error) {
 }
 
 // run runs the engine to the end of the source. Its files, which are removed,
-// are in a new folder below dir.
+// are in a new directory below dir.
 func run(ctx context.Context, e engine, l load, dir string) (result, error) {
 	dir, err := os.MkdirTemp(dir, "run")
 	if err != nil {

@@ -43,7 +43,7 @@ type recorded struct {
 	first int
 }
 
-// readRecordings returns the recorded events of dir's folders that are used.
+// readRecordings returns the recorded events of dir's directories that are used.
 func readRecordings(dir string) ([]recorded, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*", "*.jsonl.gz"))
 	if err != nil {

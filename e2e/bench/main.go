@@ -3,7 +3,7 @@
 // Command bench measures how many Kubernetes audit events a second an engine
 // gets through with this plugin, with the k8saudit plugin, and with a source
 // that does nothing, and fails if this plugin is not as many times faster than
-// k8saudit as it has to be. It is run in its own folder.
+// k8saudit as it has to be. It is run in its own directory.
 //
 // Events per second depend on the machine and on what else it does; the ratios
 // much less, because the contestants run in turn.
@@ -68,9 +68,9 @@ func main() {
 	flag.IntVar(&o.long, "long", 1_000_000, "how many events the memory has to stay flat over; 0 leaves this out")
 	flag.Float64Var(&o.minSix, "min-six", 6, "how many times k8saudit's events/s there must be with a rule of six fields")
 	flag.Float64Var(&o.minRules, "min-rules", 4, "how many times k8saudit's events/s there must be with all rules")
-	flag.StringVar(&o.recordings, "recordings", "testdata/recordings", "folder of the recorded events")
+	flag.StringVar(&o.recordings, "recordings", "testdata/recordings", "directory of the recorded events")
 	flag.StringVar(&o.rules, "rules", "../rules/containerapi_rules.yaml", "pattern of the rule files")
-	flag.StringVar(&o.sysdig, "sysdig-root", filepath.Join(cache, "debian-forky"), "folder of the Debian with sysdig that make setup installs where there is no falco")
+	flag.StringVar(&o.sysdig, "sysdig-root", filepath.Join(cache, "debian-forky"), "directory of the Debian with sysdig that make setup installs where there is no falco")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

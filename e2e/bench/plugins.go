@@ -10,7 +10,7 @@ import (
 )
 
 // build builds the three plugins, as their users build them. It runs in the
-// folder of the module.
+// directory of the module.
 func build(ctx context.Context, containerapi, k8saudit, nothing string) error {
 	for _, b := range []struct {
 		dir  string

@@ -15,7 +15,7 @@ import (
 
 // sysdig runs on the same library as Falco, but reads conditions only.
 type sysdig struct {
-	// root is the folder of the Debian that it belongs to.
+	// root is the directory of the Debian that it belongs to.
 	root, version string
 }
 

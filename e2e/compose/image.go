@@ -16,13 +16,13 @@ import (
 	"github.com/containerapi/containerapi/internal/dockerd"
 )
 
-// Image is a root folder in the making. It begins as [dockerd.Image].
+// Image is a root directory in the making. It begins as [dockerd.Image].
 type Image struct {
 	dir    string
 	daemon *dockerd.Daemon
 }
 
-// New begins an image for a daemon in an empty folder.
+// New begins an image for a daemon in an empty directory.
 func New(ctx context.Context, d *dockerd.Daemon, dir string) (*Image, error) {
 	i := &Image{dir: dir, daemon: d}
 	const name = "image-root"

@@ -75,7 +75,7 @@ type Alert struct {
 }
 
 // Find returns the engine to use: the program that the environment variable
-// FALCO names, falco of the PATH, or sysdig of the root folder that
+// FALCO names, falco of the PATH, or sysdig of the root directory that
 // [InstallSysdig] made.
 func Find(ctx context.Context) (Engine, error) {
 	path := os.Getenv("FALCO")

@@ -15,7 +15,7 @@ import (
 // suite is the Debian release that has a sysdig new enough to load plugins.
 const suite = "forky"
 
-// sysdigRoot is the folder of the system that sysdig is installed in.
+// sysdigRoot is the directory of the system that sysdig is installed in.
 func sysdigRoot() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -26,7 +26,7 @@ func sysdigRoot() (string, error) {
 
 // InstallSysdig makes sure that [Find] finds an engine: it does nothing where
 // Falco is, or where it has been run before; else it makes a minimal Debian
-// with sysdig in a folder of its own. It needs root and debootstrap, and writes
+// with sysdig in a directory of its own. It needs root and debootstrap, and writes
 // what those print to log.
 func InstallSysdig(ctx context.Context, log io.Writer) error {
 	if _, err := Find(ctx); err == nil {

@@ -150,11 +150,11 @@ func TestNode(t *testing.T) {
 	if got := []any{config.Load, config.Engine["kind"]}; !reflect.DeepEqual(got, []any{[]string{"containerapi", "container"}, "modern_ebpf"}) {
 		t.Errorf("load_plugins and engine: %v", got)
 	}
-	// The socket that the plugin opens is in the folder that is mounted.
+	// The socket that the plugin opens is in the directory that is mounted.
 	socket := strings.TrimPrefix(config.plugin(t, "containerapi").Open, "docker://")
 	mount := falco.mount(t, filepath.Dir(socket))
 	if volume := pod.volume(t, mount.Name); !mount.ReadOnly || volume.HostPath.Path != "/run" {
-		t.Errorf("the folder of the socket: %+v of %+v", mount, volume)
+		t.Errorf("the directory of the socket: %+v of %+v", mount, volume)
 	}
 	m.installs(t, "falco-rules:5",
 		"ghcr.io/containerapi/plugins/containerapi:0.1.0", "ghcr.io/containerapi/rules/containerapi-rules:0.1.0",
@@ -276,7 +276,7 @@ func TestImage(t *testing.T) {
 // helm returns the program that make setup built.
 func helm(t *testing.T) string {
 	t.Helper()
-	dir, err := kube.Folder()
+	dir, err := kube.Directory()
 	if err != nil {
 		t.Fatal(err)
 	}

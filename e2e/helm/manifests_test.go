@@ -211,7 +211,7 @@ func (p pod) modest(t *testing.T) {
 		if c.Name != "falco" && len(s.Capabilities.Add) > 0 {
 			t.Errorf("%s has capabilities: %q", c.Name, s.Capabilities.Add)
 		}
-		// A mount below one that is read-only needs its folder there
+		// A mount below one that is read-only needs its directory there
 		// already, and that is the host's.
 		for _, outer := range c.VolumeMounts {
 			for _, inner := range c.VolumeMounts {

@@ -15,8 +15,8 @@ import (
 // Version is the release of Kubernetes that runs, the one in binaries/go.mod.
 const Version = "1.34.2"
 
-// folder returns the folder of the programs of this version.
-func folder() (string, error) {
+// directory returns the directory of the programs of this version.
+func directory() (string, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
@@ -24,9 +24,9 @@ func folder() (string, error) {
 	return filepath.Join(cache, "containerapi", "kubernetes-"+Version), nil
 }
 
-// Folder returns the folder of the programs that [Build] builds, for a PATH.
-func Folder() (string, error) {
-	dir, err := folder()
+// Directory returns the directory of the programs that [Build] builds, for a PATH.
+func Directory() (string, error) {
+	dir, err := directory()
 	if err != nil {
 		return "", err
 	}
@@ -40,7 +40,7 @@ func Folder() (string, error) {
 
 // program returns the path of a program that [Build] built.
 func program(name string) (string, error) {
-	dir, err := folder()
+	dir, err := directory()
 	if err != nil {
 		return "", err
 	}
@@ -71,10 +71,10 @@ const (
 )
 
 // Build builds the programs of Kubernetes and Helm from their Go modules, which
-// takes some seven minutes on two cores, and keeps them in the user's cache folder. It returns at once if they are there. It
+// takes some seven minutes on two cores, and keeps them in the user's cache directory. It returns at once if they are there. It
 // writes what the go command prints to log.
 func Build(ctx context.Context, log io.Writer) error {
-	dir, err := folder()
+	dir, err := directory()
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ func Build(ctx context.Context, log io.Writer) error {
 	return nil
 }
 
-// buildKubernetes builds programs of Kubernetes into the folder dir.
+// buildKubernetes builds programs of Kubernetes into the directory dir.
 func buildKubernetes(ctx context.Context, log io.Writer, dir string, packages []string) error {
 	// The programs have a module of their own, so that they are built of the
 	// versions that their authors released them with.

@@ -18,7 +18,7 @@ import (
 )
 
 // authority signs the certificates of a cluster and its users. All files lie in
-// one folder: name.crt and name.key.
+// one directory: name.crt and name.key.
 type authority struct {
 	dir  string
 	cert *x509.Certificate

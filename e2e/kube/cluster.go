@@ -364,7 +364,7 @@ func (c *Cluster) Env(user string) []string {
 	}
 }
 
-// Stop ends the cluster at once and removes its folder. It can be called at any
+// Stop ends the cluster at once and removes its directory. It can be called at any
 // time.
 func (c *Cluster) Stop() error {
 	if c.node != nil {

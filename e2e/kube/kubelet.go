@@ -29,7 +29,7 @@ type Kubelet struct {
 	log         process.Output
 }
 
-// containerdConfig has containerd keep all that it writes in one folder, and
+// containerdConfig has containerd keep all that it writes in one directory, and
 // needs no file system of its own.
 const containerdConfig = `version = 2
 root = %[1]q
@@ -99,7 +99,7 @@ func (c *Cluster) StartKubelet(ctx context.Context, image, file string) (*Kubele
 		return nil, errors.Join(err, k.Stop())
 	}
 	// Both share a mount namespace, so that no mount outlives them. The
-	// kubelet's plugins have a fixed folder.
+	// kubelet's plugins have a fixed directory.
 	const script = `
 mkdir -p /var/lib/kubelet && mount -t tmpfs kubelet /var/lib/kubelet
 containerd --config "$DIR/containerd.toml" &
@@ -161,7 +161,7 @@ func (k *Kubelet) Stop() error {
 			}
 		}
 	}
-	// Neither the folder nor the cgroups go while a killed process does.
+	// Neither the directory nor the cgroups go while a killed process does.
 	var err error
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		err = os.RemoveAll(k.dir)

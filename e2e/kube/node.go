@@ -27,7 +27,7 @@ import (
 
 // node stands in for a kubelet and its containers: it answers what the API
 // server passes on to a node, exec, attach, port-forward and logs, for all
-// pods, and a few of a kubelet's own pages. An exec runs in a root folder with
+// pods, and a few of a kubelet's own pages. An exec runs in a root directory with
 // busybox and the token of a service account.
 type node struct {
 	root string
@@ -91,7 +91,7 @@ func ownAddress() string {
 	return "127.0.0.1"
 }
 
-// makeRoot makes the root folder of the containers.
+// makeRoot makes the root directory of the containers.
 func (n *node) makeRoot() error {
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {

@@ -53,7 +53,7 @@ type Runner struct {
 	// DockerHost is the address of the Docker Engine of Docker scenarios,
 	// such as unix:///run/docker.sock.
 	DockerHost string
-	// Dir is a folder for what scripts write.
+	// Dir is a directory for what scripts write.
 	Dir string
 
 	marks int

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scenario runs attacks and honest work against real container APIs and
+// Package scenario runs attacks and benign work against real container APIs and
 // says which alerts they raised.
 package scenario
 
@@ -52,7 +52,7 @@ type Scenario struct {
 	Near []string `yaml:"near"`
 }
 
-// Load reads the scenarios of all YAML files in a folder, by file name.
+// Load reads the scenarios of all YAML files in a directory, by file name.
 func Load(dir string) ([]Scenario, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
 	if err != nil {
@@ -108,7 +108,7 @@ func (s Scenario) validate() error {
 // essential are the fields without which nobody can act on an alert.
 var essential = []string{
 	"api.operation", "api.outcome", "api.object",
-	"kube.user.name", "kube.source_ip", "kube.audit_id",
+	"kube.user.name", "kube.sourceip", "kube.auditid",
 	"docker.container.name", "docker.container.id", "docker.container.image", "docker.daemon",
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package dockerd runs real Docker Engines beside a test or a demonstration:
-// Debian's dockerd with a socket, a data folder and a cgroup of its own, beside
+// Debian's dockerd with a socket, a data directory and a cgroup of its own, beside
 // whatever Docker runs on the machine, and an [Image] to start containers from.
 package dockerd
 
@@ -278,12 +278,12 @@ func (d *Daemon) Close() error {
 		_ = d.log.Close()
 	}
 	if failed := removeAll(d.Dir); failed != nil {
-		err = errors.Join(err, fmt.Errorf("remove the daemon's folder: %w", failed))
+		err = errors.Join(err, fmt.Errorf("remove the daemon's directory: %w", failed))
 	}
 	return err
 }
 
-// cgroups are the folders of this daemon's cgroup: one with cgroup v2, one for
+// cgroups are the directories of this daemon's cgroup: one with cgroup v2, one for
 // each controller with v1.
 func (d *Daemon) cgroups() []string {
 	var all []string
@@ -317,7 +317,7 @@ func (d *Daemon) killContainers() {
 }
 
 // kill ends containerd and its shims as far as their command lines, which name
-// files in the daemon's folder, name this file.
+// files in the daemon's directory, name this file.
 func (d *Daemon) kill(file string) {
 	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, path := range lines {
@@ -346,7 +346,7 @@ func (d *Daemon) removeCgroups() {
 }
 
 // removeSockets removes the sockets of the containers' shims, which are in a
-// folder of containerd's for all daemons.
+// directory of containerd's for all daemons.
 func (d *Daemon) removeSockets() {
 	addresses, _ := filepath.Glob(d.Dir + "/exec/containerd/daemon/io.containerd.runtime.v2.task/moby/*/address")
 	for _, name := range addresses {
@@ -357,7 +357,7 @@ func (d *Daemon) removeSockets() {
 	}
 }
 
-// removeAll removes a folder that dying processes may still write to.
+// removeAll removes a directory that dying processes may still write to.
 func removeAll(dir string) error {
 	limit := time.Now().Add(5 * time.Second)
 	for {

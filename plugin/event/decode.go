@@ -128,7 +128,7 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 		reads |= readsNamed(text(name))
 	}
 	if seen := o.Get("seen"); seen != nil {
-		e.Seen = Seen{
+		e.Seen = History{
 			Known:   seen.GetUint64("count") > 0,
 			First:   seen.GetBool("first"),
 			Count:   seen.GetUint64("count"),
@@ -163,7 +163,7 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 			PPID:        c.GetUint64("ppid"),
 			Name:        text(c.Get("name")),
 			ParentName:  text(c.Get("parentName")),
-			Exe:         text(c.Get("exe")),
+			ExePath:     text(c.Get("exepath")),
 			Cmdline:     text(c.Get("cmdline")),
 			UID:         c.GetInt64("uid"),
 			LoginUID:    c.GetInt64("loginuid"),
@@ -204,8 +204,8 @@ func dockerRequest(e *Event, o *fastjson.Object) {
 
 // audit reads an audit.k8s.io/v1 Event.
 func (d *Decoder) audit(e *Event, o *fastjson.Object) {
-	e.Input = K8sAudit
-	k := &e.Kube
+	e.Input = KubernetesAudit
+	k := &e.Kubernetes
 	var message string
 	o.Visit(func(key []byte, v *fastjson.Value) {
 		switch string(key) {
@@ -258,7 +258,7 @@ func (d *Decoder) audit(e *Event, o *fastjson.Object) {
 	}
 }
 
-func user(u *User, token *Kube, v *fastjson.Value) {
+func user(u *User, token *Kubernetes, v *fastjson.Value) {
 	u.Name = text(v.Get("username"))
 	u.UID = text(v.Get("uid"))
 	u.Groups = texts(u.Groups, v.Get("groups"))
@@ -270,7 +270,7 @@ func user(u *User, token *Kube, v *fastjson.Value) {
 	}
 }
 
-func object(k *Kube, v *fastjson.Value) {
+func object(k *Kubernetes, v *fastjson.Value) {
 	o, err := v.Object()
 	if err != nil {
 		return
@@ -295,7 +295,7 @@ func object(k *Kube, v *fastjson.Value) {
 
 // maskCommand reads the command of an exec from the request's query, where it
 // stands as one command= for each word, and masks the secrets in it.
-func (d *Decoder) maskCommand(k *Kube) {
+func (d *Decoder) maskCommand(k *Kubernetes) {
 	path, query := cutQuery(k.RequestURI)
 	d.command = d.command[:0]
 	rest := make([]string, 0, 8)
@@ -328,7 +328,7 @@ func (d *Decoder) maskCommand(k *Kube) {
 // API server, the only place that says so:
 //
 //	users "bob" is forbidden: User "alice" cannot impersonate resource "users" …
-func refusedImpersonation(k *Kube, message string) {
+func refusedImpersonation(k *Kubernetes, message string) {
 	if k.Code != 403 || !strings.Contains(message, "cannot impersonate resource") {
 		return
 	}

@@ -17,16 +17,16 @@ type Input uint8
 // The kinds of input, in JSON the value of the key "input".
 const (
 	Unknown Input = iota
-	K8sAudit
+	KubernetesAudit
 	DockerAPI
 	DockerEvent
 )
 
 var inputNames = [...]string{
-	Unknown:     "unknown",
-	K8sAudit:    "k8s_audit",
-	DockerAPI:   "docker_api",
-	DockerEvent: "docker_event",
+	Unknown:         "unknown",
+	KubernetesAudit: "k8s_audit",
+	DockerAPI:       "docker_api",
+	DockerEvent:     "docker_event",
 }
 
 // String returns the name of the input as it stands in an event.
@@ -81,14 +81,14 @@ type Event struct {
 	Replayed bool
 	// Seen is what earlier events say about this one; its zero value means
 	// that nothing is known.
-	Seen Seen
+	Seen History
 
-	Kube   Kube
-	Docker Docker
+	Kubernetes Kubernetes
+	Docker     Docker
 }
 
-// Seen tells how an act compares with what the same identity did before.
-type Seen struct {
+// History tells how an act compares with what the same identity did before.
+type History struct {
 	// Known reports that the counts below are kept for this event.
 	Known bool
 	// First reports that the identity did not do this operation in this
@@ -115,9 +115,9 @@ type User struct {
 	Groups    []string
 }
 
-// Kube is a Kubernetes audit event without its objects. Names follow
+// Kubernetes is a Kubernetes audit event without its objects. Names follow
 // https://kubernetes.io/docs/reference/config-api/apiserver-audit.v1/.
-type Kube struct {
+type Kubernetes struct {
 	AuditID, Level, Stage string
 	// Received and Staged are requestReceivedTimestamp and stageTimestamp in
 	// RFC 3339.
@@ -208,7 +208,7 @@ type Request struct {
 	// CreateImage, CreatePrivileged and CreateMounts are what a container is
 	// to be created with; a mount is "source:target", and of a volume that is
 	// to be created "source:volume". CreateExposes is what of the host that
-	// shows, in the words of package exposure.
+	// shows, in the words of package hostaccess.
 	CreateImage      string
 	CreatePrivileged bool
 	CreateMounts     []string
@@ -223,9 +223,9 @@ type Client struct {
 	PID, PPID uint64
 	// Name and ParentName are the short names that the kernel keeps.
 	Name, ParentName string
-	// Exe is the path of the executable, in the client's own mount
+	// ExePath is the path of the executable, in the client's own mount
 	// namespace. Cmdline is its command line, masked.
-	Exe, Cmdline string
+	ExePath, Cmdline string
 	// UID is the user id in the host's user namespace, LoginUID the one that
 	// the user logged in with, -1 if there is none. Both mean nothing without
 	// PID.
@@ -245,11 +245,11 @@ type Container struct {
 
 // Reset empties the event and keeps the memory of its lists.
 func (e *Event) Reset() {
-	user, impersonated, ips := e.Kube.User.Groups[:0], e.Kube.Impersonated.Groups[:0], e.Kube.SourceIPs[:0]
+	user, impersonated, ips := e.Kubernetes.User.Groups[:0], e.Kubernetes.Impersonated.Groups[:0], e.Kubernetes.SourceIPs[:0]
 	mounts, exposes := e.Docker.Request.CreateMounts[:0], e.Docker.Request.CreateExposes[:0]
 	*e = Event{}
 	e.Docker.Request.CreateMounts, e.Docker.Request.CreateExposes = mounts, exposes
-	e.Kube.User.Groups, e.Kube.Impersonated.Groups, e.Kube.SourceIPs = user, impersonated, ips
+	e.Kubernetes.User.Groups, e.Kubernetes.Impersonated.Groups, e.Kubernetes.SourceIPs = user, impersonated, ips
 }
 
 // How long the parts of a shortened event may be, in bytes, and how many
@@ -263,7 +263,7 @@ const (
 // below 32 KiB.
 func (e *Event) Shorten() {
 	e.Shortened = true
-	k, d := &e.Kube, &e.Docker
+	k, d := &e.Kubernetes, &e.Docker
 	for _, s := range []*string{
 		&k.AuditID, &k.Level, &k.Stage, &k.Received, &k.Staged, &k.RequestURI, &k.Command, &k.Verb, &k.User.Name, &k.User.UID,
 		&k.Impersonated.Name, &k.Impersonated.UID, &k.UserAgent, &k.Resource, &k.Subresource, &k.Namespace, &k.Name,
@@ -273,7 +273,7 @@ func (e *Event) Shorten() {
 		&d.Container.ID, &d.Container.Name, &d.Container.Image,
 		&d.Request.Method, &d.Request.Path, &d.Request.Query, &d.Request.Version, &d.Request.UserAgent, &d.Request.Unreadable,
 		&d.Request.ArchivePath, &d.Request.CreateImage,
-		&d.Client.Name, &d.Client.ParentName, &d.Client.Exe, &d.Client.Cmdline, &d.Client.Addr,
+		&d.Client.Name, &d.Client.ParentName, &d.Client.ExePath, &d.Client.Cmdline, &d.Client.Addr,
 		&d.Client.Container.ID, &d.Client.Container.Name, &d.Client.Container.Image,
 	} {
 		*s = (*s)[:min(len(*s), shortText)]
@@ -290,7 +290,7 @@ func (e *Event) Shorten() {
 
 // Peer returns the address of the peer that connected to the API server, or
 // "" if it is not known.
-func (k *Kube) Peer() string {
+func (k *Kubernetes) Peer() string {
 	if len(k.SourceIPs) == 0 {
 		return ""
 	}
@@ -298,7 +298,7 @@ func (k *Kube) Peer() string {
 }
 
 // Path returns the request's path without its query.
-func (k *Kube) Path() string {
+func (k *Kubernetes) Path() string {
 	path, _ := cutQuery(k.RequestURI)
 	return path
 }

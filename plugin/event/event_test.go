@@ -18,7 +18,7 @@ const exec = `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestRes
 const secret = `{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"1","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/shop/secrets/db","verb":"get","user":{"username":"bob"},"objectRef":{"resource":"secrets","namespace":"shop","name":"db","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":422,"status":"Failure","reason":"Invalid","message":"metadata.labels: Invalid value: \"CANARY\"","details":{"causes":[{"message":"CANARY"}]}},"requestObject":{"data":{"password":"CANARY"}},"responseObject":{"kind":"Secret","data":{"password":"CANARY"},"metadata":{"annotations":{"a":"CANARY"}}},"requestReceivedTimestamp":"2026-11-22T11:17:24.811010Z","stageTimestamp":"2026-11-22T11:17:24.814496Z"}`
 
 // dockerRequestEvent is an event of this plugin's own with all that a request has.
-const dockerRequestEvent = `{"input":"docker_api","reads":["credential","environment"],"request":{"method":"POST","path":"/containers/victim/exec","query":"x=y","version":"1.41","userAgent":"Docker-Client/20.10","status":201,"first":true,"unreadable":"http2","object":"keys","command":"cat /etc/shadow","archivePath":"/etc","image":"busybox","privileged":true,"mounts":["/:/host"],"exposes":["host_root","privileged"],"execPrivileged":true,"timeNano":1700000001234567890},"client":{"pid":42,"ppid":1,"name":"docker","parentName":"sh","exe":"/usr/bin/docker","cmdline":"docker exec victim cat /etc/shadow","uid":1000,"loginuid":-1,"inContainer":true,"container":{"id":"ff","name":"attacker","image":"evil"},"addr":"10.0.0.1"},"container":{"id":"0123","name":"victim","image":"busybox"},"daemon":"unix:///run/docker.sock","insecure":true}`
+const dockerRequestEvent = `{"input":"docker_api","reads":["credential","environment"],"request":{"method":"POST","path":"/containers/victim/exec","query":"x=y","version":"1.41","userAgent":"Docker-Client/20.10","status":201,"first":true,"unreadable":"http2","object":"keys","command":"cat /etc/shadow","archivePath":"/etc","image":"busybox","privileged":true,"mounts":["/:/host"],"exposes":["host_root","privileged"],"execPrivileged":true,"timeNano":1700000001234567890},"client":{"pid":42,"ppid":1,"name":"docker","parentName":"sh","exepath":"/usr/bin/docker","cmdline":"docker exec victim cat /etc/shadow","uid":1000,"loginuid":-1,"inContainer":true,"container":{"id":"ff","name":"attacker","image":"evil"},"addr":"10.0.0.1"},"container":{"id":"0123","name":"victim","image":"busybox"},"daemon":"unix:///run/docker.sock","insecure":true}`
 
 // dockerExec is a real event of Docker 20.10, with a label added.
 const dockerExec = `{"status":"exec_start: sh -c env TOKEN=CANARY","id":"0123abcd","from":"busybox","Type":"container","Action":"exec_start: sh -c env TOKEN=CANARY","Actor":{"ID":"0123abcd","Attributes":{"execID":"77aa","image":"busybox","name":"victim","com.example.secret":"CANARY"}},"scope":"local","time":1700000001,"timeNano":1700000001234567890}`
@@ -44,9 +44,9 @@ func decode(t *testing.T, text string) Event {
 func TestDecodeAudit(t *testing.T) {
 	got := decode(t, exec)
 	const command = "sh -c cat /var/run/secrets/kubernetes.io/serviceaccount/token; env | grep PASS"
-	k := got.Kube
+	k := got.Kubernetes
 	for name, pair := range map[string][2]any{
-		"input":     {got.Input, K8sAudit},
+		"input":     {got.Input, KubernetesAudit},
 		"time":      {got.Time, time.Date(2026, 11, 22, 11, 17, 24, 811010000, time.UTC).UnixNano()},
 		"command":   {k.Command, command},
 		"user":      {k.User.Name, "alice@example.com"},
@@ -70,7 +70,7 @@ func TestDecodeAudit(t *testing.T) {
 func TestRoundTrip(t *testing.T) {
 	for _, text := range []string{exec, secret, dockerExec} {
 		e := decode(t, text)
-		e.Seen = Seen{Known: true, First: true, Count: 3, Objects: 2, Sources: 1, Age: 60}
+		e.Seen = History{Known: true, First: true, Count: 3, Objects: 2, Sources: 1, Age: 60}
 		e.Repeated = true
 		e.Docker.Daemon, e.Docker.HealthCheck = "unix:///var/run/docker.sock", e.Input == DockerEvent
 		if e.Input != DockerEvent {
@@ -147,26 +147,26 @@ func TestDecodeErrors(t *testing.T) {
 // refusal. This one is real.
 func TestRefusedImpersonation(t *testing.T) {
 	e := decode(t, `{"auditID":"1","stage":"ResponseComplete","verb":"list","user":{"username":"alice"},"responseStatus":{"status":"Failure","message":"users \"system:admin\" is forbidden: User \"alice\" cannot impersonate resource \"users\" in API group \"\" at the cluster scope","reason":"Forbidden","code":403}}`)
-	if e.Kube.Impersonated.Name != "system:admin" || !e.Kube.ImpersonationDenied {
-		t.Errorf("got %+v", e.Kube)
+	if e.Kubernetes.Impersonated.Name != "system:admin" || !e.Kubernetes.ImpersonationDenied {
+		t.Errorf("got %+v", e.Kubernetes)
 	}
 }
 
 func TestShorten(t *testing.T) {
 	e := decode(t, exec)
 	long := strings.Repeat("\x01", 1<<20)
-	e.Kube.UserAgent, e.Kube.RequestURI, e.Kube.Command = long, long, long
+	e.Kubernetes.UserAgent, e.Kubernetes.RequestURI, e.Kubernetes.Command = long, long, long
 	for range 1000 {
-		e.Kube.User.Groups = append(e.Kube.User.Groups, long)
-		e.Kube.SourceIPs = append(e.Kube.SourceIPs, long)
+		e.Kubernetes.User.Groups = append(e.Kubernetes.User.Groups, long)
+		e.Kubernetes.SourceIPs = append(e.Kubernetes.SourceIPs, long)
 	}
-	e.Kube.SourceIPs = append(e.Kube.SourceIPs, "10.0.0.1")
+	e.Kubernetes.SourceIPs = append(e.Kubernetes.SourceIPs, "10.0.0.1")
 	e.Shorten()
 	written := e.AppendJSON(nil)
 	if len(written) > 128<<10 || !json.Valid(written) {
 		t.Errorf("%d bytes, valid: %t", len(written), json.Valid(written))
 	}
-	if again := decode(t, string(written)); !again.Shortened || again.Kube.Peer() != "10.0.0.1" || again.Kube.User.Name != "alice@example.com" {
+	if again := decode(t, string(written)); !again.Shortened || again.Kubernetes.Peer() != "10.0.0.1" || again.Kubernetes.User.Name != "alice@example.com" {
 		t.Errorf("the essential parts are lost: %+v", again)
 	}
 }

@@ -26,9 +26,9 @@ func (e *Event) AppendJSON(b []byte) []byte {
 		w.close('}')
 	}
 	switch e.Input {
-	case K8sAudit:
+	case KubernetesAudit:
 		w.key("audit")
-		w.kube(&e.Kube)
+		w.kube(&e.Kubernetes)
 	case DockerAPI:
 		w.dockerRequest(e)
 		w.docker(&e.Docker)
@@ -40,7 +40,7 @@ func (e *Event) AppendJSON(b []byte) []byte {
 	return w.b
 }
 
-func (w *writer) kube(k *Kube) {
+func (w *writer) kube(k *Kubernetes) {
 	w.open('{')
 	w.string("kind", "Event")
 	w.string("apiVersion", "audit.k8s.io/v1")
@@ -92,7 +92,7 @@ func (w *writer) kube(k *Kube) {
 
 // user writes an identity; token is the event that knows what the identity's
 // token is bound to, or nil.
-func (w *writer) user(key string, u *User, token *Kube) {
+func (w *writer) user(key string, u *User, token *Kubernetes) {
 	w.key(key)
 	w.open('{')
 	w.string("username", u.Name)
@@ -180,7 +180,7 @@ func (w *writer) docker(d *Docker) {
 		w.uint("ppid", c.PPID)
 		w.string("name", c.Name)
 		w.string("parentName", c.ParentName)
-		w.string("exe", c.Exe)
+		w.string("exepath", c.ExePath)
 		w.string("cmdline", c.Cmdline)
 		w.int("uid", c.UID)
 		w.int("loginuid", c.LoginUID)

@@ -54,8 +54,8 @@ const (
 	// maxNested is how deep commands in commands are followed, and maxWrapped
 	// how many words before a command that another one runs.
 	maxNested, maxWrapped = 8, 24
-	// maxFolder is the longest path of a folder that commands go to, in bytes.
-	maxFolder = 256
+	// maxDirectory is the longest path of a directory that commands go to, in bytes.
+	maxDirectory = 256
 )
 
 // ReadsOf says what the command of an exec reads, by its words: the paths in
@@ -92,7 +92,7 @@ var writers = map[string]bool{
 	"tee": true, "test": true, "touch": true, "truncate": true, "unlink": true,
 }
 
-// copiers read all that lies below a folder. The last path is what most of them
+// copiers read all that lies below a directory. The last path is what most of them
 // write to.
 var copiers = map[string]bool{"cp": true, "cpio": true, "mv": true, "rsync": true, "scp": true, "tar": true, "zip": true}
 
@@ -112,7 +112,7 @@ var (
 	programEnvironment = regexp.MustCompile(`os\.environ|os\.getenv|process\.env|System\.getenv|%ENV|\$_ENV`)
 )
 
-// readsOf is ReadsOf for a command in a folder ("" is not known) that others
+// readsOf is ReadsOf for a command in a directory ("" is not known) that others
 // run, so many deep.
 func readsOf(words []string, dir string, nested int) (found Reads) {
 	for len(words) > 0 && (keywords[words[0]] || variable.MatchString(words[0])) {
@@ -190,14 +190,14 @@ func environmentOf(name string, args []string) bool {
 	return false
 }
 
-// readsCopy is readsOf for a command that copies folders.
+// readsCopy is readsOf for a command that copies directories.
 func readsCopy(name string, args []string, dir string) Reads {
 	if name == "tar" {
 		if len(args) > 0 && strings.Contains(strings.TrimLeft(args[0], "-"), "x") && !strings.HasPrefix(args[0], "--") ||
 			slices.Contains(args, "--extract") || slices.Contains(args, "-x") {
 			return 0
 		}
-		// The archive itself is written, and what follows a folder lies in it.
+		// The archive itself is written, and what follows a directory lies in it.
 		var found Reads
 		for i := 0; i < len(args); i++ {
 			if (args[i] == "-C" || args[i] == "--directory") && i+1 < len(args) {
@@ -219,7 +219,7 @@ func readsCopy(name string, args []string, dir string) Reads {
 	return found
 }
 
-// readsTree says what lies below a folder that is copied as a whole.
+// readsTree says what lies below a directory that is copied as a whole.
 func readsTree(p, dir string) Reads {
 	switch strings.Replace(join(dir, p), "/var/run", "/run", 1) {
 	case "/", "/run":
@@ -228,7 +228,7 @@ func readsTree(p, dir string) Reads {
 	return 0
 }
 
-// join returns a path in a folder, cleaned; "" where that is not known.
+// join returns a path in a directory, cleaned; "" where that is not known.
 func join(dir, p string) string {
 	switch {
 	case strings.HasPrefix(p, "/"):
@@ -244,7 +244,7 @@ func readsScript(script, dir string, nested int) (found Reads) {
 	for _, command := range commands(script) {
 		if len(command) > 1 && (command[0] == "cd" || command[0] == "pushd") {
 			to := command[len(command)-1]
-			if dir = cmp.Or(join(dir, to), to); len(dir) > maxFolder {
+			if dir = cmp.Or(join(dir, to), to); len(dir) > maxDirectory {
 				dir = ""
 			}
 		}
@@ -365,7 +365,7 @@ func keyOption(arg string) bool {
 }
 
 // credentialFiles are the names of files that keep credentials, and
-// credentialFolders the last parts of paths that do. Below a folder of the
+// credentialDirectories the last parts of paths that do. Below a directory of the
 // second kind everything counts.
 var (
 	credentialFiles = map[string]bool{
@@ -374,7 +374,7 @@ var (
 		".vault-token": true, "application_default_credentials.json": true, "id_dsa": true, "id_ecdsa": true,
 		"id_ed25519": true, "id_rsa": true, "kubeconfig": true,
 	}
-	credentialFolders = []string{
+	credentialDirectories = []string{
 		"/.aws", "/.azure", "/.config/gcloud", "/.docker", "/.gnupg", "/.kube", "/.password-store", "/.ssh",
 		"/etc/gshadow", "/etc/kubernetes", "/etc/shadow", "/var/lib/kubelet/pki", "/vault/secrets",
 	}
@@ -397,7 +397,7 @@ var (
 // key or certificate.
 func readsPath(p string, own bool) Reads {
 	if !strings.HasPrefix(p, "/") {
-		p = "/" + p // an unknown folder, ~ or $HOME
+		p = "/" + p // an unknown directory, ~ or $HOME
 	}
 	p = path.Clean(p)
 	if rest, ok := strings.CutPrefix(p, "/var/run"); ok {
@@ -408,7 +408,7 @@ func readsPath(p string, own bool) Reads {
 			return found
 		}
 	}
-	folder, base := path.Split(p)
+	directory, base := path.Split(p)
 	switch {
 	case strings.Contains(p, "serviceaccount/token") || strings.Contains(p, "/secrets/kubernetes.io") || strings.Contains(p, "serviceaccount") && strings.Contains(p, "/secrets/"):
 		if base == "ca.crt" || base == "namespace" {
@@ -434,7 +434,7 @@ func readsPath(p string, own bool) Reads {
 	case own:
 		return 0
 	}
-	for _, f := range credentialFolders {
+	for _, f := range credentialDirectories {
 		if strings.HasSuffix(p, f) || strings.Contains(p, f+"/") {
 			return ReadsCredential
 		}
@@ -443,7 +443,7 @@ func readsPath(p string, own bool) Reads {
 	case ".key":
 		return ReadsCredential
 	case ".pem":
-		if !strings.Contains(folder, "/ssl/certs/") && !strings.Contains(folder, "/ca-certificates/") && !strings.Contains(folder, "/ca-trust/") {
+		if !strings.Contains(directory, "/ssl/certs/") && !strings.Contains(directory, "/ca-certificates/") && !strings.Contains(directory, "/ca-trust/") {
 			return ReadsCredential
 		}
 	}

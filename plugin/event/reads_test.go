@@ -160,12 +160,12 @@ func TestReadsOf(t *testing.T) {
 func TestReadsOfMasked(t *testing.T) {
 	const text = `{"auditID":"1","stage":"ResponseStarted","verb":"get","requestURI":"/api/v1/namespaces/a/pods/b/exec?command=sh&command=-c&command=API_TOKEN%3Dx+SECRET_FILE%3D%22.env%22+app","objectRef":{"resource":"pods","subresource":"exec"}}`
 	e := decode(t, text)
-	if e.CommandReads != ReadsCredential || strings.Contains(e.Kube.Command, ".env") {
-		t.Errorf("%q reads %q", e.Kube.Command, e.CommandReads.Names())
+	if e.CommandReads != ReadsCredential || strings.Contains(e.Kubernetes.Command, ".env") {
+		t.Errorf("%q reads %q", e.Kubernetes.Command, e.CommandReads.Names())
 	}
 	again := decode(t, string(e.AppendJSON(nil)))
 	if again.CommandReads != e.CommandReads {
-		t.Errorf("read back, %q reads %q", again.Kube.Command, again.CommandReads.Names())
+		t.Errorf("read back, %q reads %q", again.Kubernetes.Command, again.CommandReads.Names())
 	}
 	if e := decode(t, dockerExec); e.CommandReads != ReadsEnvironment {
 		t.Errorf("%q reads %q", e.Docker.Command, e.CommandReads.Names())

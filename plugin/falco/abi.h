@@ -79,7 +79,7 @@ view *view_new(void);
 void view_free(view *v);
 
 // view_live says that the events in [from, to) were made by this plugin and
-// are each followed by their facts. Both NULL: there are none.
+// are each followed by their values. Both NULL: there are none.
 void view_live(view *v, const char *from, const char *to);
 
 // The fields that Falco has asked for so far, by their ids.

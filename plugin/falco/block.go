@@ -34,7 +34,7 @@ const (
 	headLen   = valuesAt + MaxFields*8
 )
 
-// Block holds the facts of one event: the values of its fields, ready to be
+// Block holds the values of one event: the values of its fields, ready to be
 // handed to Falco. Its zero value is not ready; Reset makes it so.
 //
 // In memory it is a bitmap of the fields that have a value, one of the fields

@@ -14,23 +14,23 @@
 #define MAX_RESULTS 512
 
 struct view {
-	// Events in [live, live_end) are followed by their facts.
+	// Events in [live, live_end) are followed by their values.
 	const char *live, *live_end;
-	// The facts of the last event that was not in there.
-	const ss_plugin_event *foreign;
-	uint64_t foreign_num;
-	const char *foreign_facts;
+	// The values of the last event that was not in there.
+	const ss_plugin_event *external;
+	uint64_t external_num;
+	const char *external_values;
 	// What the results of one call point to.
 	const char *strings[MAX_RESULTS];
 	ss_plugin_byte_buffer buffers[MAX_RESULTS];
 };
 
-// The head of an event's facts; see block.go for their layout.
+// The head of an event's values; see block.go for their layout.
 typedef struct {
 	uint64_t present[2];
 	uint64_t known[2];
 	uint64_t value[];
-} facts;
+} values;
 
 uint64_t asked_fields[2];
 
@@ -38,7 +38,7 @@ static view *views[MAX_HANDLE + 1];
 
 // Defined in extract.go.
 extern view *containerapiView(uintptr_t state);
-extern char *containerapiFacts(uintptr_t state, char *payload, uint32_t len);
+extern char *containerapiValues(uintptr_t state, char *payload, uint32_t len);
 
 view *view_new(void)
 {
@@ -65,37 +65,37 @@ static int has(const uint64_t *set, uint32_t id)
 	return id < 128 && set[id / 64] >> (id % 64) & 1;
 }
 
-// read_facts returns the facts that Go reads from an event's payload, all of
+// read_values returns the values that Go reads from an event's payload, all of
 // them, once for an event.
-static const facts *read_facts(view *v, uintptr_t state, const ss_plugin_event_input *in)
+static const values *read_values(view *v, uintptr_t state, const ss_plugin_event_input *in)
 {
 	const char *evt = (const char *)in->evt;
-	if (v->foreign != in->evt || v->foreign_num != in->evtnum || v->foreign_facts == NULL) {
+	if (v->external != in->evt || v->external_num != in->evtnum || v->external_values == NULL) {
 		// | header | length of id | length of payload | id | payload |
 		uint32_t len;
 		memcpy(&len, evt + sizeof(ss_plugin_event) + 4, sizeof(len));
-		v->foreign_facts = containerapiFacts(state, (char *)evt + sizeof(ss_plugin_event) + 12, len);
-		v->foreign = in->evt;
-		v->foreign_num = in->evtnum;
+		v->external_values = containerapiValues(state, (char *)evt + sizeof(ss_plugin_event) + 12, len);
+		v->external = in->evt;
+		v->external_num = in->evtnum;
 	}
-	return (const facts *)v->foreign_facts;
+	return (const values *)v->external_values;
 }
 
-// facts_of returns the facts of an event in which it is known whether a field
+// values_of returns the values of an event in which it is known whether a field
 // has a value: those that stand behind the event if this plugin made it, or
 // else those read from it. Fields that are asked for once will be again, and
 // from then on stand behind new events.
-static const facts *facts_of(view *v, uintptr_t state, const ss_plugin_event_input *in, uint32_t id)
+static const values *values_of(view *v, uintptr_t state, const ss_plugin_event_input *in, uint32_t id)
 {
 	const char *evt = (const char *)in->evt;
 	if (evt < v->live || evt >= v->live_end)
-		return read_facts(v, state, in);
-	const facts *f = (const facts *)(evt + ((in->evt->len + 7) & ~7u));
+		return read_values(v, state, in);
+	const values *f = (const values *)(evt + ((in->evt->len + 7) & ~7u));
 	if (has(f->known, id))
 		return f;
 	if (id < 128)
 		__atomic_fetch_or(&asked_fields[id / 64], 1ull << (id % 64), __ATOMIC_RELAXED);
-	return read_facts(v, state, in);
+	return read_values(v, state, in);
 }
 
 // plugin_extract_fields implements the API's function of this name. It calls
@@ -116,7 +116,7 @@ int32_t plugin_extract_fields(void *state, const ss_plugin_event_input *in, cons
 		ss_plugin_extract_field *field = &request->fields[i];
 		uint32_t id = field->field_id;
 		field->res_len = 0;
-		const facts *f = facts_of(v, handle, in, id);
+		const values *f = values_of(v, handle, in, id);
 		if (f == NULL || !has(f->present, id))
 			continue;
 		const char *base = (const char *)f;

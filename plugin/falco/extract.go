@@ -7,7 +7,7 @@
 // package.
 //
 // What an event means is worked out when the event is made, and stands behind
-// it in memory as a [Block] of facts, where extraction finds it: those facts
+// it in memory as a [Block] of values, where extraction finds it: those values
 // that Falco has asked for before, and so will again. All others, and those of
 // an event that Falco got from elsewhere (a capture file, another plugin), are
 // read from the event when they are first asked for.
@@ -28,32 +28,32 @@ import (
 // Extractor is the part of an initialized plugin that extraction needs. The
 // plugin state given to plugin-sdk-go implements it.
 type Extractor interface {
-	// View returns the plugin's view, which it creates at Init and frees at
+	// Extraction returns what NewExtraction gave, which the plugin creates at Init and frees at
 	// Destroy.
-	View() *View
-	// Facts writes the facts of an event that this plugin did not make to an
-	// empty block. What cannot be read has no facts.
-	Facts(payload []byte, to *Block)
+	Extraction() *Extraction
+	// Values writes the values of an event that this plugin did not make to an
+	// empty block. What cannot be read has no values.
+	Values(payload []byte, to *Block)
 }
 
-// View connects an initialized plugin with the extraction of its fields and with
+// Extraction connects an initialized plugin with the extraction of its fields and with
 // its metrics.
-type View struct {
-	c       *C.view
-	foreign Block
-	memory  memory
-	metrics measured
+type Extraction struct {
+	c        *C.view
+	external Block
+	memory   memory
+	metrics  measured
 }
 
-// NewView returns a view without live events.
-func NewView() *View {
-	return &View{c: C.view_new()}
+// NewExtraction returns a view for which no event is live.
+func NewExtraction() *Extraction {
+	return &Extraction{c: C.view_new()}
 }
 
-// Live says which events are followed by their facts: those of the segment,
+// SetLive says which events are followed by their values: those of the segment,
 // or none if it is nil. It must be called before Falco sees the events, and
 // again before their memory is used for something else.
-func (v *View) Live(s *Segment) {
+func (v *Extraction) SetLive(s *Segment) {
 	if s == nil {
 		C.view_live(v.c, nil, nil)
 		return
@@ -62,8 +62,8 @@ func (v *View) Live(s *Segment) {
 	C.view_live(v.c, from, (*C.char)(unsafe.Add(s.memory.p, s.used)))
 }
 
-// Free releases the view.
-func (v *View) Free() {
+// Free releases the memory.
+func (v *Extraction) Free() {
 	C.view_free(v.c)
 	v.c = nil
 	v.memory.free()
@@ -71,7 +71,7 @@ func (v *View) Free() {
 }
 
 // Asked returns the fields that Falco has asked any plugin for so far: those
-// that its rules use. The facts of others need not be worked out before.
+// that its rules use. The values of others need not be worked out before.
 func Asked() Set {
 	asked := (*[2]uint64)(unsafe.Pointer(&C.asked_fields))
 	return Set{atomic.LoadUint64(&asked[0]), atomic.LoadUint64(&asked[1])}
@@ -79,16 +79,16 @@ func Asked() Set {
 
 //export containerapiView
 func containerapiView(state C.uintptr_t) *C.view {
-	return cgo.Handle(state).Value().(Extractor).View().c
+	return cgo.Handle(state).Value().(Extractor).Extraction().c
 }
 
-//export containerapiFacts
-func containerapiFacts(state C.uintptr_t, payload *C.char, n C.uint32_t) *C.char {
+//export containerapiValues
+func containerapiValues(state C.uintptr_t, payload *C.char, n C.uint32_t) *C.char {
 	extractor := cgo.Handle(state).Value().(Extractor)
-	v := extractor.View()
-	v.foreign.Reset(All)
-	extractor.Facts(unsafe.Slice((*byte)(unsafe.Pointer(payload)), n), &v.foreign)
-	b := v.foreign.b
+	v := extractor.Extraction()
+	v.external.Reset(All)
+	extractor.Values(unsafe.Slice((*byte)(unsafe.Pointer(payload)), n), &v.external)
+	b := v.external.b
 	copy(v.memory.atLeast(len(b)), b)
 	return (*C.char)(v.memory.p)
 }

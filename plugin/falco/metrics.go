@@ -45,7 +45,7 @@ type measured struct {
 
 // Measure says where the view's plugin gets its metrics from: a function that
 // is safe to call from any thread, or nil.
-func (v *View) Measure(source func() []Metric) {
+func (v *Extraction) Measure(source func() []Metric) {
 	v.metrics.mu.Lock()
 	defer v.metrics.mu.Unlock()
 	v.metrics.source = source
@@ -57,7 +57,7 @@ func plugin_get_metrics(state C.uintptr_t, n *C.uint32_t) *C.ss_plugin_metric {
 	if state == 0 {
 		return nil
 	}
-	m := &cgo.Handle(state).Value().(Extractor).View().metrics
+	m := &cgo.Handle(state).Value().(Extractor).Extraction().metrics
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.source == nil {

@@ -25,11 +25,11 @@ const pluginEvent = 322
 const recordHead = 8
 
 // AppendRecord appends an event to b as it stands in a [Segment]: a payload as
-// Falco reads it, then its facts. Time is in nanoseconds since the Unix epoch.
+// Falco reads it, then its values. Time is in nanoseconds since the Unix epoch.
 // The length of b must be a multiple of 8, and stays one.
-func AppendRecord(b []byte, time int64, payload []byte, facts *Block) []byte {
+func AppendRecord(b []byte, time int64, payload []byte, values *Block) []byte {
 	start := len(b)
-	return EndRecord(append(BeginRecord(b, time), payload...), start, facts)
+	return EndRecord(append(BeginRecord(b, time), payload...), start, values)
 }
 
 // BeginRecord is the first part of AppendRecord, after which the payload is
@@ -49,14 +49,14 @@ func BeginRecord(b []byte, time int64) []byte {
 
 // EndRecord is the last part of AppendRecord, for the record that begins at
 // start.
-func EndRecord(b []byte, start int, facts *Block) []byte {
+func EndRecord(b []byte, start int, values *Block) []byte {
 	ne := binary.NativeEndian
 	length := len(b) - start - recordHead
 	event := b[start+recordHead:]
 	ne.PutUint32(event[16:], uint32(length))
 	ne.PutUint32(event[30:], uint32(length-sdk.PluginEventPayloadOffset))
 	b = pad(b)
-	b = append(b, facts.b...)
+	b = append(b, values.b...)
 	b = pad(b)
 	ne.PutUint64(b[start:], uint64(len(b)-start))
 	return b

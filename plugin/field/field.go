@@ -81,7 +81,7 @@ func (f joined) set(id int, e *event.Event, b *falco.Block) {
 func Fill(e *event.Event, b *falco.Block) {
 	fill(0, common, e, b)
 	switch e.Input {
-	case event.K8sAudit:
+	case event.KubernetesAudit:
 		fill(len(common), kube, e, b)
 	case event.DockerEvent, event.DockerAPI:
 		fill(len(common)+len(kube), docker, e, b)

@@ -68,9 +68,9 @@ func TestTable(t *testing.T) {
 
 // audit returns an event with this request.
 func audit(verb, resource, uri string) *event.Event {
-	e := &event.Event{Input: event.K8sAudit}
-	e.Kube = event.Kube{Stage: "ResponseComplete", Code: 200, Verb: verb, RequestURI: uri, UserAgent: "kubectl/v1.34.2 (linux/amd64)"}
-	e.Kube.Resource, e.Kube.Subresource, _ = strings.Cut(resource, "/")
+	e := &event.Event{Input: event.KubernetesAudit}
+	e.Kubernetes = event.Kubernetes{Stage: "ResponseComplete", Code: 200, Verb: verb, RequestURI: uri, UserAgent: "kubectl/v1.34.2 (linux/amd64)"}
+	e.Kubernetes.Resource, e.Kubernetes.Subresource, _ = strings.Cut(resource, "/")
 	return e
 }
 
@@ -94,12 +94,12 @@ func TestKubectlVerb(t *testing.T) {
 		{"delete", "pods", "", "", "delete"},
 	} {
 		e := audit(test.verb, test.resource, test.uri)
-		e.Kube.Command = test.command
-		if got := kubectlVerb(&e.Kube); got != test.want {
+		e.Kubernetes.Command = test.command
+		if got := kubectlVerb(&e.Kubernetes); got != test.want {
 			t.Errorf("%s %s %s %q is kubectl %q, want %q", test.verb, test.resource, test.uri, test.command, got, test.want)
 		}
-		e.Kube.UserAgent = "curl/8.0"
-		if got := kubectlVerb(&e.Kube); got != "" {
+		e.Kubernetes.UserAgent = "curl/8.0"
+		if got := kubectlVerb(&e.Kubernetes); got != "" {
 			t.Errorf("curl has kubectl.verb %q", got)
 		}
 	}
@@ -145,26 +145,26 @@ func TestOutcome(t *testing.T) {
 		401: event.Denied, 403: event.Denied, 404: event.Failed, 429: event.Failed, 500: event.Failed,
 	} {
 		e := audit("get", "secrets", "")
-		e.Kube.Code = code
+		e.Kubernetes.Code = code
 		if Understand(e); e.Outcome != want || !IsAct(e) {
 			t.Errorf("%d is %q, act: %t; want %q", code, e.Outcome, IsAct(e), want)
 		}
 	}
 	e := audit("get", "secrets", "")
-	e.Kube.Stage, e.Kube.Code = "RequestReceived", 0
+	e.Kubernetes.Stage, e.Kubernetes.Code = "RequestReceived", 0
 	if Understand(e); e.Outcome != event.Pending || IsAct(e) {
 		t.Errorf("an announced request is %q, act: %t", e.Outcome, IsAct(e))
 	}
 }
 
-// state is a plugin whose events have these facts.
+// state is a plugin whose events have these values.
 type state struct {
-	view *falco.View
+	view *falco.Extraction
 	fill func(*falco.Block)
 }
 
-func (s *state) View() *falco.View               { return s.view }
-func (s *state) Facts(_ []byte, to *falco.Block) { s.fill(to) }
+func (s *state) Extraction() *falco.Extraction    { return s.view }
+func (s *state) Values(_ []byte, to *falco.Block) { s.fill(to) }
 
 // What is put into a block must come out at Falco's side, whatever it is.
 func TestBlock(t *testing.T) {
@@ -176,7 +176,7 @@ func TestBlock(t *testing.T) {
 	for i, f := range All() {
 		id[f.Name] = i
 	}
-	s := &state{view: falco.NewView()}
+	s := &state{view: falco.NewExtraction()}
 	defer s.view.Free()
 	engine := falcotest.New(s, Entries())
 	defer engine.Close()
@@ -196,8 +196,8 @@ func TestBlock(t *testing.T) {
 		b.SetString(id["kube.uri"], "")
 		b.SetJoined(id["api.object"], "shop", "/", "db")
 		b.SetStrings(id["kube.user.groups"], long)
-		b.SetStrings(id["kube.source_ips"], nil)
-		b.SetAddr(id["kube.source_ip"], netip.MustParseAddr("::ffff:10.0.0.1"))
+		b.SetStrings(id["kube.sourceips"], nil)
+		b.SetAddr(id["kube.sourceip"], netip.MustParseAddr("::ffff:10.0.0.1"))
 		b.SetUint64(id["kube.response.code"], 0)
 		b.SetBool(id["api.act"], false)
 	})
@@ -209,7 +209,7 @@ func TestBlock(t *testing.T) {
 	want := map[string]any{
 		"kube.verb":          "get hidden", // all of it, not what stands before the NUL
 		"api.object":         "shop/db",
-		"kube.source_ip":     netip.MustParseAddr("10.0.0.1"),
+		"kube.sourceip":      netip.MustParseAddr("10.0.0.1"),
 		"kube.response.code": uint64(0),
 		"api.act":            false,
 	}
@@ -217,8 +217,8 @@ func TestBlock(t *testing.T) {
 		t.Errorf("got %v\nwant %v", got, want)
 	}
 
-	got = values(func(b *falco.Block) { b.SetAddr(id["kube.source_ip"], netip.MustParseAddr("2001:db8::1")) })
-	if fmt.Sprint(got) != "map[kube.source_ip:2001:db8::1]" {
+	got = values(func(b *falco.Block) { b.SetAddr(id["kube.sourceip"], netip.MustParseAddr("2001:db8::1")) })
+	if fmt.Sprint(got) != "map[kube.sourceip:2001:db8::1]" {
 		t.Errorf("got %v", got)
 	}
 }

@@ -50,7 +50,7 @@ func address(s string) netip.Addr {
 
 // clusterScoped names the resources of the core API that have no namespace.
 // Requests for these are never "all namespaces".
-func clusterScoped(k *event.Kube) bool {
+func clusterScoped(k *event.Kubernetes) bool {
 	switch k.Resource {
 	case "namespaces", "nodes", "persistentvolumes", "componentstatuses",
 		"tokenreviews", "subjectaccessreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews",
@@ -65,7 +65,7 @@ func clusterScoped(k *event.Kube) bool {
 
 // allNamespaces reports whether a request reads a namespaced resource of every
 // namespace at once.
-func allNamespaces(k *event.Kube) bool {
+func allNamespaces(k *event.Kubernetes) bool {
 	if k.Resource == "" || k.Namespace != "" || clusterScoped(k) {
 		return false
 	}
@@ -78,7 +78,7 @@ func allNamespaces(k *event.Kube) bool {
 
 // object names what a request is about: "shop/db" for one object, "shop/*" for
 // all of a namespace, "*" for all there are.
-func object(k *event.Kube) (namespace, separator, name string) {
+func object(k *event.Kubernetes) (namespace, separator, name string) {
 	if k.Resource == "" {
 		return "", "", k.Path()
 	}
@@ -95,7 +95,7 @@ func object(k *event.Kube) (namespace, separator, name string) {
 // kubectlVerb returns the subcommand of kubectl that makes such a request, or
 // "" for another client. kubectl writes its subcommand into fieldManager when
 // it changes something; the rest is told by what is asked for.
-func kubectlVerb(k *event.Kube) string {
+func kubectlVerb(k *event.Kubernetes) string {
 	if !isKubectl(k) {
 		return ""
 	}
@@ -153,11 +153,11 @@ func kubectlVerb(k *event.Kube) string {
 	return k.Verb
 }
 
-func isKubectl(k *event.Kube) bool {
+func isKubectl(k *event.Kubernetes) bool {
 	return strings.HasPrefix(k.UserAgent, "kubectl") && clientName(k.UserAgent) == "kubectl"
 }
 
-func kubectlResource(k *event.Kube) string {
+func kubectlResource(k *event.Kubernetes) string {
 	if !isKubectl(k) {
 		return ""
 	}

@@ -12,21 +12,21 @@ import (
 func Understand(e *event.Event) {
 	op := operation.Other
 	switch e.Input {
-	case event.K8sAudit:
+	case event.KubernetesAudit:
 		op = operation.Kubernetes(operation.KubernetesRequest{
-			Verb:        e.Kube.Verb,
-			APIGroup:    e.Kube.APIGroup,
-			Resource:    e.Kube.Resource,
-			Subresource: e.Kube.Subresource,
-			Name:        e.Kube.Name,
-			Path:        e.Kube.Path(),
+			Verb:        e.Kubernetes.Verb,
+			APIGroup:    e.Kubernetes.APIGroup,
+			Resource:    e.Kubernetes.Resource,
+			Subresource: e.Kubernetes.Subresource,
+			Name:        e.Kubernetes.Name,
+			Path:        e.Kubernetes.Path(),
 		})
 		// A deletion is answered with the object only in the foreground, where
 		// finalizers wait, or as a whole collection.
-		if e.Kube.StatusOnly {
+		if e.Kubernetes.StatusOnly {
 			op.Credential = operation.None
 		}
-		e.Outcome = kubeOutcome(&e.Kube)
+		e.Outcome = kubeOutcome(&e.Kubernetes)
 	case event.DockerAPI:
 		r := &e.Docker.Request
 		if r.Unreadable != "" {
@@ -46,7 +46,7 @@ func Understand(e *event.Event) {
 	e.Operation, e.Credential = op.Name, string(op.Credential)
 }
 
-func kubeOutcome(k *event.Kube) event.Outcome {
+func kubeOutcome(k *event.Kubernetes) event.Outcome {
 	if k.Stage == "RequestReceived" {
 		return event.Pending
 	}

@@ -40,14 +40,14 @@ type History struct {
 	seed  maphash.Seed
 	start int64 // time of the first act
 
-	doers       *simplelru.LRU[uint64, *doer]
+	actors      *simplelru.LRU[uint64, *actor]
 	bursts      *simplelru.LRU[uint64, *burst]
 	credentials *simplelru.LRU[uint64, *credential]
-	told        *simplelru.LRU[uint64, struct{}]
+	reported    *simplelru.LRU[uint64, struct{}]
 }
 
-// doer is one identity and one operation in one namespace.
-type doer struct {
+// actor is one identity and one operation in one namespace.
+type actor struct {
 	// done reports that the operation was done, and not just tried.
 	done bool
 }
@@ -75,8 +75,8 @@ type use struct {
 	peer uint64
 }
 
-// Mark is what Tell added to the history, to be taken back by Forget.
-type Mark struct {
+// Undo is what Tell added to the history, to be taken back by Forget.
+type Undo struct {
 	doer, burst, told uint64
 	// tried and done report that the doer is new, and that it was done for the
 	// first time.
@@ -88,59 +88,59 @@ type Mark struct {
 func New() *History {
 	h := &History{seed: maphash.MakeSeed()}
 	// The only error is a size that is not positive.
-	h.doers, _ = simplelru.NewLRU[uint64, *doer](maxDoers, nil)
+	h.actors, _ = simplelru.NewLRU[uint64, *actor](maxDoers, nil)
 	h.bursts, _ = simplelru.NewLRU[uint64, *burst](maxBursts, nil)
 	h.credentials, _ = simplelru.NewLRU[uint64, *credential](maxCredentials, nil)
-	h.told, _ = simplelru.NewLRU[uint64, struct{}](maxTold, nil)
+	h.reported, _ = simplelru.NewLRU[uint64, struct{}](maxTold, nil)
 	return h
 }
 
-// Tell sets the event's Repeated and Seen by what is remembered, and
+// Observe sets the event's Repeated and Seen by what is remembered, and
 // remembers the event. The event's meaning must be known. An event that is not
 // answered yet is no act, and not remembered.
-func (h *History) Tell(e *event.Event) Mark {
+func (h *History) Observe(e *event.Event) Undo {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var m Mark
+	var m Undo
 	h.stage(e, &m)
 	// A Docker event names no one who did it.
-	if (e.Input == event.K8sAudit || e.Input == event.DockerAPI) && e.Outcome != event.Pending &&
+	if (e.Input == event.KubernetesAudit || e.Input == event.DockerAPI) && e.Outcome != event.Pending &&
 		!e.Replayed && !e.Repeated && e.Time != 0 {
 		h.see(e, &m)
 	}
 	return m
 }
 
-// TellStage is Tell for an event that another plugin collected: it sets
+// MarkRepeated is Tell for an event that another plugin collected: it sets
 // Repeated only.
-func (h *History) TellStage(e *event.Event) {
+func (h *History) MarkRepeated(e *event.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.stage(e, new(Mark))
+	h.stage(e, new(Undo))
 }
 
 // stage sets Repeated.
-func (h *History) stage(e *event.Event, m *Mark) {
-	if e.Input != event.K8sAudit || e.Replayed || e.Outcome == event.Pending {
+func (h *History) stage(e *event.Event, m *Undo) {
+	if e.Input != event.KubernetesAudit || e.Replayed || e.Outcome == event.Pending {
 		return
 	}
-	e.Repeated = h.repeated(&e.Kube, m)
+	e.Repeated = h.repeated(&e.Kubernetes, m)
 }
 
-// Forget takes back what an event added that was not delivered in the end, and
+// Revert takes back what an event added that was not delivered in the end, and
 // will be told again.
-func (h *History) Forget(m Mark) {
+func (h *History) Revert(m Undo) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if m.told != 0 {
-		h.told.Remove(m.told)
+		h.reported.Remove(m.told)
 	}
 	if m.use != nil {
 		*m.use = use{}
 	}
 	if m.tried {
-		h.doers.Remove(m.doer)
-	} else if d, ok := h.doers.Peek(m.doer); ok && m.done {
+		h.actors.Remove(m.doer)
+	} else if d, ok := h.actors.Peek(m.doer); ok && m.done {
 		d.done = false
 	}
 	if b, ok := h.bursts.Peek(m.burst); ok {
@@ -150,17 +150,17 @@ func (h *History) Forget(m Mark) {
 
 // repeated reports whether an earlier event told of the same act, and
 // remembers this one.
-func (h *History) repeated(k *event.Kube, m *Mark) bool {
+func (h *History) repeated(k *event.Kubernetes, m *Undo) bool {
 	if !longRunning(k) {
 		return false
 	}
 	// The audit id alone will not do: a client may send its own, and hide one
 	// request behind another.
 	id := h.key(k.AuditID, k.Received, k.Verb, k.RequestURI, k.User.Name, k.Peer())
-	if h.told.Contains(id) {
+	if h.reported.Contains(id) {
 		return true
 	}
-	h.told.Add(id, struct{}{})
+	h.reported.Add(id, struct{}{})
 	m.told = id
 	return false
 }
@@ -168,7 +168,7 @@ func (h *History) repeated(k *event.Kube, m *Mark) bool {
 // longRunning reports whether a request may have several events with an
 // outcome: ResponseStarted, and ResponseComplete when the stream ends. See
 // BasicLongRunningRequestCheck in k8s.io/apiserver/pkg/endpoints/filters.
-func longRunning(k *event.Kube) bool {
+func longRunning(k *event.Kubernetes) bool {
 	if k.Stage == "ResponseStarted" || k.Verb == "watch" || k.Verb == "proxy" {
 		return true
 	}
@@ -182,7 +182,7 @@ func longRunning(k *event.Kube) bool {
 // unnamed reports whether an operation is one of many that have no name.
 func unnamed(operation string) bool { return operation == "other" || operation == "unreadable" }
 
-func (h *History) see(e *event.Event, m *Mark) {
+func (h *History) see(e *event.Event, m *Undo) {
 	if h.start == 0 {
 		h.start = e.Time
 	}
@@ -190,7 +190,7 @@ func (h *History) see(e *event.Event, m *Mark) {
 		h.act(e, m)
 	}
 	// A credential that is stolen may have been used for anything before.
-	k := &e.Kube
+	k := &e.Kubernetes
 	if k.CredentialID == "" {
 		return
 	}
@@ -218,9 +218,9 @@ func subcommand(cmdline string) string {
 }
 
 // act remembers an act and compares it with those before.
-func (h *History) act(e *event.Event, m *Mark) {
-	k, d := &e.Kube, &e.Docker
-	e.Seen = event.Seen{Known: true, Age: uint64(max(0, e.Time-h.start) / 1e9)}
+func (h *History) act(e *event.Event, m *Undo) {
+	k, d := &e.Kubernetes, &e.Docker
+	e.Seen = event.History{Known: true, Age: uint64(max(0, e.Time-h.start) / 1e9)}
 
 	outcome := ""
 	if e.Outcome == event.Denied {
@@ -230,8 +230,8 @@ func (h *History) act(e *event.Event, m *Mark) {
 	if e.Input == event.DockerAPI {
 		// Not the process: each of many commands is another.
 		c := &d.Client
-		m.burst = h.key(c.Exe, subcommand(c.Cmdline), strconv.FormatInt(c.UID, 10), c.Container.ID, c.Addr, d.Daemon, e.Operation, outcome)
-		m.doer = h.key(c.Exe, strconv.FormatInt(c.UID, 10), c.Container.ID, c.Addr, d.Daemon, e.Operation)
+		m.burst = h.key(c.ExePath, subcommand(c.Cmdline), strconv.FormatInt(c.UID, 10), c.Container.ID, c.Addr, d.Daemon, e.Operation, outcome)
+		m.doer = h.key(c.ExePath, strconv.FormatInt(c.UID, 10), c.Container.ID, c.Addr, d.Daemon, e.Operation)
 		object = h.key(cmp.Or(d.Container.ID, d.Container.Name, d.Request.Path))
 	} else {
 		address := ""
@@ -245,10 +245,10 @@ func (h *History) act(e *event.Event, m *Mark) {
 
 	// What was tried in vain does not make what is done later less new.
 	done := e.Outcome == event.Allowed || e.Outcome == event.Unanswered
-	known, ok := h.doers.Get(m.doer)
+	known, ok := h.actors.Get(m.doer)
 	if !ok {
-		known = new(doer)
-		h.doers.Add(m.doer, known)
+		known = new(actor)
+		h.actors.Add(m.doer, known)
 		m.tried = true
 	}
 	m.done = done && !known.done

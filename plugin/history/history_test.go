@@ -16,12 +16,12 @@ var start = time.Date(2026, 11, 22, 11, 0, 0, 0, time.UTC)
 func read(after time.Duration, name string) *event.Event {
 	at := start.Add(after)
 	return &event.Event{
-		Input:      event.K8sAudit,
+		Input:      event.KubernetesAudit,
 		Time:       at.UnixNano(),
 		Operation:  "secret.get",
 		Credential: "secret",
 		Outcome:    event.Allowed,
-		Kube: event.Kube{
+		Kubernetes: event.Kubernetes{
 			AuditID: name, Received: at.Format(time.RFC3339Nano), Stage: "ResponseComplete",
 			Verb: "get", Resource: "secrets", Namespace: "shop", Name: name,
 			User:         event.User{Name: "alice"},
@@ -32,7 +32,7 @@ func read(after time.Duration, name string) *event.Event {
 
 func TestFirst(t *testing.T) {
 	h := New()
-	tell := func(e *event.Event) bool { h.Tell(e); return e.Seen.First }
+	tell := func(e *event.Event) bool { h.Observe(e); return e.Seen.First }
 	if !tell(read(0, "a")) {
 		t.Error("the first read is not the first")
 	}
@@ -40,17 +40,17 @@ func TestFirst(t *testing.T) {
 		t.Error("the second read is the first as well")
 	}
 	other := read(2*time.Second, "a")
-	other.Kube.User.Name = "bob"
+	other.Kubernetes.User.Name = "bob"
 	if !tell(other) {
 		t.Error("another user's read is not its first")
 	}
 	other = read(2*time.Second, "a")
-	other.Kube.Namespace = "ci"
+	other.Kubernetes.Namespace = "ci"
 	if !tell(other) {
 		t.Error("a read in another namespace is not the first there")
 	}
 	other = read(2*time.Second, "a")
-	other.Kube.Impersonated.Name = "admin"
+	other.Kubernetes.Impersonated.Name = "admin"
 	if !tell(other) {
 		t.Error("a read as someone else is not the first")
 	}
@@ -66,7 +66,7 @@ func TestFirstAfterDenied(t *testing.T) {
 	first := func(outcome event.Outcome) bool {
 		e := read(0, "a")
 		e.Outcome = outcome
-		h.Tell(e)
+		h.Observe(e)
 		return e.Seen.First
 	}
 	for i, step := range []struct {
@@ -87,10 +87,10 @@ func TestCountDenied(t *testing.T) {
 	h := New()
 	for i := range 10 {
 		allowed := read(time.Duration(i)*time.Second, fmt.Sprint("a", i))
-		h.Tell(allowed)
+		h.Observe(allowed)
 		denied := read(time.Duration(i)*time.Second, "a")
-		denied.Kube.Namespace, denied.Outcome = fmt.Sprint("namespace-", i), event.Denied
-		h.Tell(denied)
+		denied.Kubernetes.Namespace, denied.Outcome = fmt.Sprint("namespace-", i), event.Denied
+		h.Observe(denied)
 		for _, e := range []*event.Event{allowed, denied} {
 			if e.Seen.Count != uint64(i+1) || e.Seen.Objects != uint64(i+1) {
 				t.Errorf("%s act %d: %+v", e.Outcome, i, e.Seen)
@@ -105,9 +105,9 @@ func TestUnauthenticated(t *testing.T) {
 		h := New()
 		for i := range 4 {
 			e := read(0, "a")
-			e.Outcome, e.Kube.User.Name, e.Kube.CredentialID = event.Denied, user, ""
-			e.Kube.SourceIPs = []string{"1.2.3.4", fmt.Sprint("10.0.0.", i/2)}
-			if h.Tell(e); e.Seen.Count != uint64(i%2+1) || e.Seen.First != (i%2 == 0) {
+			e.Outcome, e.Kubernetes.User.Name, e.Kubernetes.CredentialID = event.Denied, user, ""
+			e.Kubernetes.SourceIPs = []string{"1.2.3.4", fmt.Sprint("10.0.0.", i/2)}
+			if h.Observe(e); e.Seen.Count != uint64(i%2+1) || e.Seen.First != (i%2 == 0) {
 				t.Errorf("%q, act %d: %+v", user, i, e.Seen)
 			}
 		}
@@ -120,7 +120,7 @@ func TestOperations(t *testing.T) {
 	for _, operation := range []string{"serviceaccount.list", "pod.portforward", "pod.list", "workload.list", "configmap.list", "access.review", "other", "unreadable"} {
 		e := read(0, "")
 		e.Operation, e.Credential = operation, ""
-		h.Tell(e)
+		h.Observe(e)
 		if want := operation != "other" && operation != "unreadable"; e.Seen.Known != want || e.Seen.First != want || e.Seen.Sources != 1 {
 			t.Errorf("%s: %+v", operation, e.Seen)
 		}
@@ -130,13 +130,13 @@ func TestOperations(t *testing.T) {
 // docker ps -q | xargs -n1 docker inspect is a process for each container.
 func TestDocker(t *testing.T) {
 	h := New()
-	inspect := func(i int, container string, change func(*event.Docker)) event.Seen {
+	inspect := func(i int, container string, change func(*event.Docker)) event.History {
 		e := &event.Event{Input: event.DockerAPI, Time: start.Add(time.Duration(i) * time.Second).UnixNano(), Operation: "container.inspect", Outcome: event.Allowed}
-		e.Docker.Client = event.Client{PID: uint64(100 + i), Exe: "/usr/bin/docker", UID: 1000}
+		e.Docker.Client = event.Client{PID: uint64(100 + i), ExePath: "/usr/bin/docker", UID: 1000}
 		e.Docker.Container.ID = container
 		e.Docker.Request.Path = fmt.Sprintf("/containers/%d/json", i)
 		change(&e.Docker)
-		h.Tell(e)
+		h.Observe(e)
 		return e.Seen
 	}
 	same := func(*event.Docker) {}
@@ -150,7 +150,7 @@ func TestDocker(t *testing.T) {
 		t.Errorf("once more: %+v", got)
 	}
 	for name, change := range map[string]func(*event.Docker){
-		"executable": func(d *event.Docker) { d.Client.Exe = "/usr/bin/curl" },
+		"executable": func(d *event.Docker) { d.Client.ExePath = "/usr/bin/curl" },
 		"user":       func(d *event.Docker) { d.Client.UID = 0 },
 		"container":  func(d *event.Docker) { d.Client.Container.ID = "agent" },
 		"address":    func(d *event.Docker) { d.Client = event.Client{Addr: "10.0.0.1"} },
@@ -169,14 +169,14 @@ func TestCounts(t *testing.T) {
 	h := New()
 	for i := range 200 {
 		e := read(time.Duration(i)*100*time.Millisecond, fmt.Sprint("secret-", i%20))
-		h.Tell(e)
-		want := event.Seen{Known: true, First: i == 0, Count: uint64(min(i+1, maxActs)), Objects: uint64(min(i+1, 20)), Sources: 1, Age: uint64(i / 10)}
+		h.Observe(e)
+		want := event.History{Known: true, First: i == 0, Count: uint64(min(i+1, maxActs)), Objects: uint64(min(i+1, 20)), Sources: 1, Age: uint64(i / 10)}
 		if e.Seen != want {
 			t.Fatalf("read %d: got %+v, want %+v", i, e.Seen, want)
 		}
 	}
 	e := read(10*time.Minute, "secret-0")
-	if h.Tell(e); e.Seen.Count != 1 || e.Seen.Objects != 1 {
+	if h.Observe(e); e.Seen.Count != 1 || e.Seen.Objects != 1 {
 		t.Errorf("after the window: %+v", e.Seen)
 	}
 }
@@ -186,18 +186,18 @@ func TestSources(t *testing.T) {
 	var e *event.Event
 	for i := range 40 {
 		e = read(time.Duration(i)*time.Second, "a")
-		e.Kube.SourceIPs = []string{"1.2.3.4", fmt.Sprint("10.0.0.", i/2)}
-		if h.Tell(e); e.Seen.Sources != uint64(min(i/2+1, maxSources)) {
+		e.Kubernetes.SourceIPs = []string{"1.2.3.4", fmt.Sprint("10.0.0.", i/2)}
+		if h.Observe(e); e.Seen.Sources != uint64(min(i/2+1, maxSources)) {
 			t.Fatalf("use %d: %d sources", i, e.Seen.Sources)
 		}
 	}
 	e = read(3*time.Hour, "a")
-	if h.Tell(e); e.Seen.Sources != 1 {
+	if h.Observe(e); e.Seen.Sources != 1 {
 		t.Errorf("after the window: %d sources", e.Seen.Sources)
 	}
 	e = read(3*time.Hour, "a")
-	e.Kube.CredentialID = ""
-	if h.Tell(e); e.Seen.Sources != 0 {
+	e.Kubernetes.CredentialID = ""
+	if h.Observe(e); e.Seen.Sources != 0 {
 		t.Errorf("%d sources of no credential", e.Seen.Sources)
 	}
 }
@@ -207,8 +207,8 @@ func TestSources(t *testing.T) {
 func TestRepeated(t *testing.T) {
 	stage := func(stage, subresource, id string) *event.Event {
 		e := read(0, "pod")
-		e.Kube.Stage, e.Kube.Subresource, e.Kube.AuditID = stage, subresource, id
-		e.Kube.RequestURI = "/api/v1/namespaces/shop/pods/pod/" + subresource
+		e.Kubernetes.Stage, e.Kubernetes.Subresource, e.Kubernetes.AuditID = stage, subresource, id
+		e.Kubernetes.RequestURI = "/api/v1/namespaces/shop/pods/pod/" + subresource
 		return e
 	}
 	for _, subresource := range []string{"exec", "attach", "portforward", "log", "proxy"} {
@@ -216,21 +216,21 @@ func TestRepeated(t *testing.T) {
 		announced := stage("RequestReceived", subresource, "1")
 		announced.Outcome = event.Pending
 		started, ended := stage("ResponseStarted", subresource, "1"), stage("ResponseComplete", subresource, "1")
-		h.Tell(announced)
-		h.Tell(started)
-		h.Tell(ended)
+		h.Observe(announced)
+		h.Observe(started)
+		h.Observe(ended)
 		if started.Repeated || !ended.Repeated {
 			t.Errorf("%s: started repeated: %t, ended repeated: %t", subresource, started.Repeated, ended.Repeated)
 		}
 		// Clients choose audit ids: another request may not hide behind one.
 		hidden := stage("ResponseStarted", subresource, "1")
-		hidden.Kube.RequestURI += "?command=cat"
-		if h.Tell(hidden); hidden.Repeated {
+		hidden.Kubernetes.RequestURI += "?command=cat"
+		if h.Observe(hidden); hidden.Repeated {
 			t.Errorf("%s: another request with the same audit id is taken for the same", subresource)
 		}
 		// A policy may leave out the start.
 		only := stage("ResponseComplete", subresource, "2")
-		if h.Tell(only); only.Repeated {
+		if h.Observe(only); only.Repeated {
 			t.Errorf("%s: an end without a start is taken for a repetition", subresource)
 		}
 	}
@@ -240,31 +240,31 @@ func TestRepeated(t *testing.T) {
 // twice.
 func TestForget(t *testing.T) {
 	h := New()
-	h.Tell(read(0, "a"))
-	var marks []Mark
+	h.Observe(read(0, "a"))
+	var marks []Undo
 	for i := range 5 {
 		e := read(time.Second, fmt.Sprint("b", i))
-		e.Kube.SourceIPs = []string{"10.0.0.2"}
-		marks = append(marks, h.Tell(e))
+		e.Kubernetes.SourceIPs = []string{"10.0.0.2"}
+		marks = append(marks, h.Observe(e))
 	}
 	bob := read(time.Second, "a")
-	bob.Kube.User.Name = "bob"
-	marks = append(marks, h.Tell(bob))
+	bob.Kubernetes.User.Name = "bob"
+	marks = append(marks, h.Observe(bob))
 	exec := read(time.Second, "pod")
-	exec.Kube.Stage, exec.Kube.Subresource = "ResponseStarted", "exec"
-	marks = append(marks, h.Tell(exec))
+	exec.Kubernetes.Stage, exec.Kubernetes.Subresource = "ResponseStarted", "exec"
+	marks = append(marks, h.Observe(exec))
 	for i := len(marks) - 1; i >= 0; i-- {
-		h.Forget(marks[i])
+		h.Revert(marks[i])
 	}
 
-	if h.Tell(exec); exec.Repeated {
+	if h.Observe(exec); exec.Repeated {
 		t.Error("a forgotten exec is a repetition")
 	}
-	if h.Tell(bob); !bob.Seen.First {
+	if h.Observe(bob); !bob.Seen.First {
 		t.Error("bob's forgotten read was remembered")
 	}
 	e := read(2*time.Second, "a")
-	if h.Tell(e); e.Seen.First || e.Seen.Count != 3 || e.Seen.Objects != 2 || e.Seen.Sources != 1 {
+	if h.Observe(e); e.Seen.First || e.Seen.Count != 3 || e.Seen.Objects != 2 || e.Seen.Sources != 1 {
 		// a, the exec (same operation here) and this one.
 		t.Errorf("got %+v", e.Seen)
 	}
@@ -275,13 +275,13 @@ func TestBounded(t *testing.T) {
 	h := New()
 	for i := range maxTold + 5000 {
 		e := read(time.Duration(i)*time.Millisecond, "pod")
-		e.Kube.User.Name = fmt.Sprint("user-", i)
-		e.Kube.CredentialID = fmt.Sprint("JTI=", i)
-		e.Kube.AuditID = fmt.Sprint(i)
-		e.Kube.Stage = "ResponseStarted"
-		h.Tell(e)
+		e.Kubernetes.User.Name = fmt.Sprint("user-", i)
+		e.Kubernetes.CredentialID = fmt.Sprint("JTI=", i)
+		e.Kubernetes.AuditID = fmt.Sprint(i)
+		e.Kubernetes.Stage = "ResponseStarted"
+		h.Observe(e)
 	}
-	if h.doers.Len() != maxDoers || h.bursts.Len() != maxBursts || h.credentials.Len() != maxCredentials || h.told.Len() != maxTold {
-		t.Errorf("remembered %d doers, %d bursts, %d credentials, %d acts", h.doers.Len(), h.bursts.Len(), h.credentials.Len(), h.told.Len())
+	if h.actors.Len() != maxDoers || h.bursts.Len() != maxBursts || h.credentials.Len() != maxCredentials || h.reported.Len() != maxTold {
+		t.Errorf("remembered %d doers, %d bursts, %d credentials, %d acts", h.actors.Len(), h.bursts.Len(), h.credentials.Len(), h.reported.Len())
 	}
 }

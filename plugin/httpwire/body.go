@@ -28,7 +28,7 @@ type Create struct {
 	// the device.
 	Mounts []string
 
-	// Paths are the folders, files and sockets of the host among the sources
+	// Paths are the directories, files and sockets of the host among the sources
 	// of the mounts, as they were sent; Devices the host's devices, and
 	// DeviceRules the rules of the device cgroup ("b 8:* rwm").
 	Paths       []string
@@ -178,8 +178,8 @@ type mountPoint struct {
 // others can hold credentials.
 type driverOptions struct {
 	Device string
-	// bind says that the device is a folder or file that is mounted once
-	// more, and layers are the folders that an overlay is made of.
+	// bind says that the device is a directory or file that is mounted once
+	// more, and layers are the directories that an overlay is made of.
 	bind   bool
 	layers []string
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package input says what an input is. Each input has a folder of its own and
+// Package input says what an input is. Each input has a directory of its own and
 // knows nothing of the others, of the queue behind the [Sink], or of Falco.
 package input
 

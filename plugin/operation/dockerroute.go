@@ -24,7 +24,7 @@ type dockerRoute struct {
 // github.com/moby/moby/v2 v2.0.0-beta.24 (API 1.55), and those that only
 // older daemons have. As in dockerd, the first route that matches counts.
 var dockerRoutes = []dockerRoute{
-	// A checkpoint writes the memory of a container to a folder.
+	// A checkpoint writes the memory of a container to a directory.
 	{"GET", "/containers/{name:.*}/checkpoints", Operation{"checkpoint.list", None}},
 	{"POST", "/containers/{name:.*}/checkpoints", Operation{"checkpoint.create", Filesystem}},
 	{"DELETE", "/containers/{name}/checkpoints/{checkpoint}", Operation{"checkpoint.remove", None}},

@@ -199,7 +199,7 @@ func Kubernetes(r KubernetesRequest) Operation {
 }
 
 // nonResource returns the meaning of a request that is not for a resource.
-// /logs/ is the folder /var/log of the API server's host.
+// /logs/ is the directory /var/log of the API server's host.
 func nonResource(path string) Operation {
 	if path == "/logs" || strings.HasPrefix(path, "/logs/") {
 		return Operation{"apiserver.logs", Logs}
@@ -225,7 +225,7 @@ func kubelet(path string) Credential {
 	case "proxy/pods", "proxy/pods/", "proxy/runningpods", "proxy/runningpods/":
 		return Environment
 	}
-	// Dots and escapes could lead out of the folder again.
+	// Dots and escapes could lead out of the directory again.
 	if strings.HasPrefix(path, "proxy/containerLogs/") && !strings.Contains(path, "..") && !strings.Contains(path, "%") {
 		return Logs
 	}

@@ -7,7 +7,7 @@
 // Three tables hold the facts: Docker's routes, Docker's events, and
 // Kubernetes' resources and verbs. All functions are pure, are safe for
 // concurrent use, and do not allocate, except for the Docker paths that no
-// honest client sends: percent-encoded, absolute, or not clean.
+// benign client sends: percent-encoded, absolute, or not clean.
 package operation
 
 // Credential says what kind of credential an operation can leak.
@@ -21,7 +21,7 @@ const (
 	Secret Credential = "secret"
 
 	// ConfigMap is an object made to hold configuration. Credentials are kept
-	// in it so often that it counts, but with much more honest traffic than
+	// in it so often that it counts, but with much more benign traffic than
 	// [Secret], so that rules must be able to tell the two apart.
 	ConfigMap Credential = "configmap"
 

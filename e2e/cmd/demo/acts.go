@@ -18,7 +18,7 @@ type act struct {
 	// line.
 	show string
 	// expect names the rule of each alert that it must raise, in whatever order
-	// they arrive, from the one to show first. Honest work expects none.
+	// they arrive, from the one to show first. Benign work expects none.
 	expect []string
 	// untapped is the same for where Docker's events are all that is seen. An
 	// attack that leaves no event has none, and is left out there.

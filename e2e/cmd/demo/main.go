@@ -37,7 +37,7 @@ import (
 	"github.com/containerapi/containerapi/internal/dockerd"
 )
 
-// What the demo uses, as seen from the folder e2e that it runs in.
+// What the demo uses, as seen from the directory e2e that it runs in.
 const (
 	library    = "../libcontainerapi.so"
 	rulesFile  = "../rules/containerapi_rules.yaml"
@@ -219,7 +219,7 @@ func perform(ctx context.Context, report *report, player *player, acts []act, si
 	}
 	var all []outcome
 	tables := make(map[string][]outcome)
-	const honest = "Honest work"
+	const benign = "Benign work"
 	for _, a := range acts {
 		report.begin(a)
 		o, err := player.play(ctx, a, report.heard)
@@ -230,14 +230,14 @@ func perform(ctx context.Context, report *report, player *player, acts []act, si
 		all = append(all, o)
 		title := a.api
 		if len(a.expect) == 0 {
-			title = honest
+			title = benign
 		}
 		tables[title] = append(tables[title], o)
 	}
 	report.table("Attacks through the Docker API", tables[docker])
 	report.table("Attacks through the Kubernetes API", tables[kubernetes])
 	report.table("Attacks through the Kubernetes API, recorded", tables[recordedKubernetes])
-	report.table(honest, tables[honest])
+	report.table(benign, tables[benign])
 	err := report.summary(all)
 	if leaked := leaks(); leaked != nil {
 		return errors.Join(err, leaked)

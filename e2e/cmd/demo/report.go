@@ -38,9 +38,9 @@ var essentials = []struct{ name, field string }{
 	{"user", "kube.user.name"},
 	{"as", "kube.impersonated.user"},
 	{"client", "kube.client"},
-	{"from", "kube.source_ip"},
+	{"from", "kube.sourceip"},
 	{"token_of", "kube.token.pod"},
-	{"exe", "docker.client.exe"},
+	{"exe", "docker.client.exepath"},
 	{"pid", "docker.client.pid"},
 	{"parent", "docker.client.pname"},
 	{"in_container", "docker.client.container.name"},
@@ -254,7 +254,7 @@ func milliseconds(d time.Duration) string {
 
 // summary says how it went, and returns an error that names what went wrong.
 func (r *report) summary(outcomes []outcome) error {
-	var attacks, honest, caught, silent int
+	var attacks, benign, caught, silent int
 	var latencies []time.Duration
 	var wrong []string
 	for _, o := range outcomes {
@@ -264,7 +264,7 @@ func (r *report) summary(outcomes []outcome) error {
 			wrong = append(wrong, fmt.Sprintf("%q %s", o.title, why))
 		}
 		if len(o.expect) == 0 {
-			honest++
+			benign++
 			if fine {
 				silent++
 			}
@@ -281,7 +281,7 @@ func (r *report) summary(outcomes []outcome) error {
 		slices.Sort(latencies)
 		r.printf(", half of them within %s, all within %s", milliseconds(latencies[len(latencies)/2]), milliseconds(latencies[len(latencies)-1]))
 	}
-	r.printf("; %d of %d honest acts silent.\n", silent, honest)
+	r.printf("; %d of %d benign acts silent.\n", silent, benign)
 	if len(wrong) > 0 {
 		return fmt.Errorf("%s", strings.Join(wrong, "\n"))
 	}

@@ -28,7 +28,7 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	attack := act{title: "Read a secret", run: "kubectl get secret " + strings.Repeat("very/", 30) + "long", expect: []string{read}}
-	honest := act{title: "Look at pods", run: "kubectl get pods"}
+	benign := act{title: "Look at pods", run: "kubectl get pods"}
 	fields := map[string]any{
 		"kube.user.name": "dana", "api.object": strings.Repeat("x", 90), "api.command": nil,
 		"kube.impersonated.user": "<NA>", "docker.container.name": "",
@@ -51,15 +51,15 @@ func TestReport(t *testing.T) {
 			want: []string{"could not be done: no kubectl"}, fails: "could not be done"},
 		{name: "inspected before", outcome: outcome{act: attack, alerts: []alert{raise(inspected, fields), raise(read, fields)}},
 			want: []string{"WARNING " + read + " │", inspected, "1 of 1 attacks caught"}},
-		{name: "honest and inspected", outcome: outcome{act: honest, alerts: []alert{raise(inspected, fields)}},
+		{name: "benign and inspected", outcome: outcome{act: benign, alerts: []alert{raise(inspected, fields)}},
 			want: []string{"which it must not"}, fails: "which it must not"},
 		{name: "client process", outcome: outcome{act: attack, alerts: []alert{raise(read, map[string]any{
-			"docker.client.exe": "/usr/bin/curl", "docker.client.pid": 4711, "docker.client.pname": "sh", "docker.client.container.name": "web"})}},
+			"docker.client.exepath": "/usr/bin/curl", "docker.client.pid": 4711, "docker.client.pname": "sh", "docker.client.container.name": "web"})}},
 			want: []string{"exe=/usr/bin/curl pid=4711", "parent=sh in_container=web"}},
-		{name: "silent", outcome: outcome{act: honest},
-			want: []string{"silent, as it should be", "1 of 1 honest acts silent"}},
-		{name: "not silent", outcome: outcome{act: honest, alerts: []alert{raise(read, fields)}},
-			want: []string{"which it must not", "0 of 1 honest acts silent"}, fails: "which it must not"},
+		{name: "silent", outcome: outcome{act: benign},
+			want: []string{"silent, as it should be", "1 of 1 benign acts silent"}},
+		{name: "not silent", outcome: outcome{act: benign, alerts: []alert{raise(read, fields)}},
+			want: []string{"which it must not", "0 of 1 benign acts silent"}, fails: "which it must not"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var b strings.Builder
@@ -128,7 +128,7 @@ func TestActs(t *testing.T) {
 }
 
 // TestActOn proves that attacks are left out where nothing of them can be seen,
-// and that honest work never is.
+// and that benign work never is.
 func TestActOn(t *testing.T) {
 	for _, test := range []struct {
 		name         string
@@ -142,7 +142,7 @@ func TestActOn(t *testing.T) {
 		{"event", act{api: docker, expect: []string{containerRead, dockerExec}, untapped: []string{dockerExec}}, false, false, []string{dockerExec}, true},
 		{"port", act{api: docker, expect: []string{plainTCP}, tcp: true}, true, true, []string{plainTCP}, true},
 		{"no port", act{api: docker, expect: []string{plainTCP}, tcp: true}, true, false, []string{plainTCP}, false},
-		{"honest", act{api: docker}, false, false, nil, true},
+		{"benign", act{api: docker}, false, false, nil, true},
 		{"kubernetes", act{api: kubernetes, expect: []string{read}}, false, false, []string{read}, true},
 	} {
 		a, ok := test.act.on(test.tapped, test.port)

@@ -33,7 +33,7 @@ type stage interface {
 
 // shellStage runs scripts against a real API.
 type shellStage struct {
-	// dir is the folder that scripts run in.
+	// dir is the directory that scripts run in.
 	dir string
 	// env is what scripts find in their environment, beside this program's.
 	env func(user string) []string
@@ -71,7 +71,7 @@ func (s *shellStage) script(ctx context.Context, a act, env ...string) error {
 // recordedStage sends what a real API server once wrote into its audit log, as
 // an API server does: to the plugin's webhook.
 type recordedStage struct {
-	// dir is the folder of the recordings, webhook the URL to send to.
+	// dir is the directory of the recordings, webhook the URL to send to.
 	dir, webhook string
 }
 

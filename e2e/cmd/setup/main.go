@@ -22,7 +22,7 @@ import (
 
 	"github.com/containerapi/containerapi/e2e/engine"
 	"github.com/containerapi/containerapi/e2e/kube"
-	"github.com/containerapi/containerapi/e2e/packages"
+	"github.com/containerapi/containerapi/e2e/falcoctl"
 	"github.com/containerapi/containerapi/e2e/process"
 )
 
@@ -106,7 +106,7 @@ func run(ctx context.Context, demo bool) error {
 		if err := step("programs of Kubernetes "+kube.Version+" and Helm", func(log *process.Output) error { return kube.Build(ctx, log) }); err != nil {
 			return err
 		}
-		if err := step("falcoctl "+packages.Version+" and a registry", func(log *process.Output) error { return packages.Build(ctx, log) }); err != nil {
+		if err := step("falcoctl "+falcoctl.Version+" and a registry", func(log *process.Output) error { return falcoctl.Build(ctx, log) }); err != nil {
 			return err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/tap"
 )
 
 // containerID finds a container's id in the path of a cgroup, where every
@@ -26,13 +27,13 @@ var wholeID = regexp.MustCompile(`^[0-9a-f]{64}$`)
 const initPIDNamespace = 0xEFFFFFFC
 
 // client returns what is told of a process.
-func client(p *Process) event.Client {
+func client(p *tap.Process) event.Client {
 	c := event.Client{
 		PID:        uint64(p.PID),
 		PPID:       uint64(p.PPID),
 		Name:       event.OneLine(p.Comm),
 		ParentName: event.OneLine(p.ParentComm),
-		Exe:        event.OneLine(p.Exe),
+		ExePath:    event.OneLine(p.ExePath),
 		Cmdline:    event.MaskArgs(p.Args),
 		UID:        int64(p.UID),
 		LoginUID:   -1,
@@ -57,7 +58,7 @@ func client(p *Process) event.Client {
 
 // commandLine returns what /proc says is the command line of a process, if it
 // is that process: it may be gone, and the plugin's pids may be others.
-func commandLine(p *Process) string {
+func commandLine(p *tap.Process) string {
 	dir := "/proc/" + strconv.FormatUint(uint64(p.PID), 10) + "/"
 	args, err := os.ReadFile(dir + "cmdline")
 	if err != nil {

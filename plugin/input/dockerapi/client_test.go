@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/tap"
+	"github.com/containerapi/containerapi/plugin/tap/taptest"
 )
 
 func TestClientContainer(t *testing.T) {
@@ -32,7 +34,7 @@ func TestClientContainer(t *testing.T) {
 		".../" + inner + "/x":   inner,
 		"/docker/" + inner[:63]: "",
 	} {
-		c := client(&Process{PID: 1 << 30, Start: 1, Cgroup: cgroup, PIDNamespace: initPIDNamespace})
+		c := client(&tap.Process{PID: 1 << 30, Start: 1, Cgroup: cgroup, PIDNamespace: initPIDNamespace})
 		if c.Container.ID != want || c.InContainer != (want != "") {
 			t.Errorf("%s: got container %q, %t", cgroup, c.Container.ID, c.InContainer)
 		}
@@ -41,23 +43,23 @@ func TestClientContainer(t *testing.T) {
 
 func TestClientNamespace(t *testing.T) {
 	for namespace, want := range map[uint32]bool{0: false, initPIDNamespace: false, 4026532000: true} {
-		if c := client(&Process{PID: 1 << 30, Start: 1, PIDNamespace: namespace}); c.InContainer != want {
+		if c := client(&tap.Process{PID: 1 << 30, Start: 1, PIDNamespace: namespace}); c.InContainer != want {
 			t.Errorf("pid namespace %d: in a container: %t", namespace, c.InContainer)
 		}
 	}
 }
 
 func TestClient(t *testing.T) {
-	got := client(&Process{
-		PID: 7, TID: 8, PPID: 6, UID: 1000, LoginUID: 1001, Start: 5, Comm: "docker", ParentComm: "sh", Exe: "/usr/bin/docker",
+	got := client(&tap.Process{
+		PID: 7, TID: 8, PPID: 6, UID: 1000, LoginUID: 1001, Start: 5, Comm: "docker", ParentComm: "sh", ExePath: "/usr/bin/docker",
 		Args: []string{"docker", "run", "-e", "PASSWORD=canary", "-e", "A=canary", "busybox"}, Cgroup: "/",
 	})
-	want := event.Client{PID: 7, PPID: 6, Name: "docker", ParentName: "sh", Exe: "/usr/bin/docker", UID: 1000, LoginUID: 1001,
+	want := event.Client{PID: 7, PPID: 6, Name: "docker", ParentName: "sh", ExePath: "/usr/bin/docker", UID: 1000, LoginUID: 1001,
 		Cmdline: "docker run -e PASSWORD=*** -e A=*** busybox"}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if c := client(&Process{PID: 7, Start: 5, LoginUID: math.MaxUint32, Args: []string{"x"}}); c.LoginUID != -1 {
+	if c := client(&tap.Process{PID: 7, Start: 5, LoginUID: math.MaxUint32, Args: []string{"x"}}); c.LoginUID != -1 {
 		t.Errorf("no login is %d", c.LoginUID)
 	}
 }
@@ -65,7 +67,7 @@ func TestClient(t *testing.T) {
 // A command line that the kernel's side did not give is read from /proc, from
 // the same process only.
 func TestClientCommandLine(t *testing.T) {
-	need(t, "sleep")
+	taptest.Need(t, "sleep")
 	cmd := exec.Command("sleep", "1000")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -82,15 +84,15 @@ func TestClientCommandLine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := Process{PID: uint32(cmd.Process.Pid), Start: ticks*1e7 + 123}
+	p := tap.Process{PID: uint32(cmd.Process.Pid), Start: ticks*1e7 + 123}
 	// Right after the fork it still has its parent's.
 	waitFor(t, "command line", func() bool { return client(&p).Cmdline == "sleep 1000" })
-	for what, other := range map[string]Process{
+	for what, other := range map[string]tap.Process{
 		"a process of another time": {PID: p.PID, Start: p.Start + 1e7},
 		"a process that was gone":   {PID: p.PID},
 		"no process":                {PID: 1 << 30, Start: p.Start},
 	} {
-		if c := client(&other); c.Cmdline != "" || c.Name != "" || c.Exe != "" {
+		if c := client(&other); c.Cmdline != "" || c.Name != "" || c.ExePath != "" {
 			t.Errorf("%s is %+v", what, c)
 		}
 	}

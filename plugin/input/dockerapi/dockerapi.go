@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package dockerapi is the input of every request to a Docker API on this host,
+// with the process behind it.
 package dockerapi
 
 import (
@@ -16,23 +18,21 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cilium/ebpf/ringbuf"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
+	"github.com/containerapi/containerapi/plugin/correlate"
 	"github.com/containerapi/containerapi/plugin/event"
-	"github.com/containerapi/containerapi/plugin/exposure"
+	"github.com/containerapi/containerapi/plugin/hostaccess"
 	"github.com/containerapi/containerapi/plugin/httpwire"
 	"github.com/containerapi/containerapi/plugin/input"
 	"github.com/containerapi/containerapi/plugin/operation"
+	"github.com/containerapi/containerapi/plugin/tap"
 )
 
 const (
 	// tick is how often the input looks after what does not come by itself:
 	// requests without an answer, sockets that were made anew, lost records.
 	tick = 250 * time.Millisecond
-	// answerTime is how long a request waits for its answer before it is told
-	// of without.
-	answerTime = time.Second
 	// maxConns and maxClients are how many connections and how many processes
 	// that connected are remembered.
 	maxConns, maxClients = 16384, 16384
@@ -51,30 +51,30 @@ type Options struct {
 	// remembers.
 	Containers func(ctx context.Context, ref string) event.Container
 	// Requests gets every request that is seen.
-	Requests *Requests
-	// RingSize is that of [TapOptions].
+	Requests *correlate.Log
+	// RingSize is that of [tap.Options].
 	RingSize int
 }
 
-// API is an [input.Input] of the requests to a Docker API on this host.
-type API struct {
+// Input is an [input.Input] of the requests to a Docker API on this host.
+type Input struct {
 	o    Options
-	load func(TapOptions) (*Tap, error)
+	load func(tap.Options) (*tap.Tap, error)
 }
 
-var _ input.Input = (*API)(nil)
+var _ input.Input = (*Input)(nil)
 
 // Open returns the input. Neither the socket nor the permission to see it need
 // be there yet.
-func Open(o Options) *API { return &API{o: o, load: Load} }
+func Open(o Options) *Input { return &Input{o: o, load: tap.Load} }
 
 // Close does nothing: an input that does not run holds nothing.
-func (a *API) Close() error { return nil }
+func (in *Input) Close() error { return nil }
 
 // Run delivers requests until ctx ends. Where the tap cannot be loaded it says
 // why, and ends.
-func (a *API) Run(ctx context.Context, sink input.Sink) error {
-	t, err := a.loaded(ctx)
+func (in *Input) Run(ctx context.Context, sink input.Sink) error {
+	t, err := in.loaded(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return nil
@@ -84,12 +84,12 @@ func (a *API) Run(ctx context.Context, sink input.Sink) error {
 	}
 	defer t.Close()
 	// Only the read ends here: what is closed must not be in use any more.
-	stop := context.AfterFunc(ctx, func() { _ = t.reader.Flush() })
+	stop := context.AfterFunc(ctx, func() { _ = t.Interrupt() })
 	defer stop()
 
-	a.o.Requests.run(1)
-	defer a.o.Requests.run(-1)
-	r := newReader(ctx, a.o, t, sink, maxConns)
+	in.o.Requests.TapStarted()
+	defer in.o.Requests.TapStopped()
+	r := newReader(ctx, in.o, t, sink, maxConns)
 	r.watch()
 
 	ended := make(chan struct{})
@@ -102,14 +102,14 @@ func (a *API) Run(ctx context.Context, sink input.Sink) error {
 
 // loaded loads the tap, which can take the kernel a second on a busy machine. If
 // ctx ends before, it does not wait: the tap is closed as soon as it is there.
-func (a *API) loaded(ctx context.Context) (*Tap, error) {
+func (in *Input) loaded(ctx context.Context) (*tap.Tap, error) {
 	type result struct {
-		tap *Tap
+		tap *tap.Tap
 		err error
 	}
 	done := make(chan result, 1)
 	go func() {
-		t, err := a.load(TapOptions{RingSize: a.o.RingSize})
+		t, err := in.load(tap.Options{RingSize: in.o.RingSize})
 		done <- result{t, err}
 	}()
 	select {
@@ -129,25 +129,25 @@ func (a *API) loaded(ctx context.Context) (*Tap, error) {
 }
 
 // newReader returns a reader that remembers so many connections.
-func newReader(ctx context.Context, o Options, t *Tap, sink input.Sink, conns int) *reader {
-	r := &reader{Options: o, ctx: ctx, tap: t, sink: sink, batch: sink.Batch(), conns: make(map[ConnKey]*conn)}
+func newReader(ctx context.Context, o Options, t *tap.Tap, sink input.Sink, conns int) *reader {
+	r := &reader{Options: o, ctx: ctx, tap: t, sink: sink, batch: sink.Batch(), conns: make(map[tap.ConnKey]*conn)}
 	// The only error is a size below one.
-	r.order, _ = simplelru.NewLRU[ConnKey, *conn](conns, func(key ConnKey, c *conn) { r.end(key, c, time.Now().UnixNano()) })
-	r.clients, _ = simplelru.NewLRU[clientKey, *sender](maxClients, nil)
+	r.order, _ = simplelru.NewLRU[tap.ConnKey, *conn](conns, func(key tap.ConnKey, c *conn) { r.end(key, c, time.Now().UnixNano()) })
+	r.clients, _ = simplelru.NewLRU[clientKey, *peer](maxClients, nil)
 	return r
 }
 
 // clientKey names a client's end of a connection: on a unix socket by its key,
 // on TCP by its address and the server's.
 type clientKey struct {
-	peer          PeerKey
+	peer          tap.PeerKey
 	local, remote netip.AddrPort
 }
 
-// sender is the process at a client's end of a connection: the one that
+// peer is the process at a client's end of a connection: the one that
 // connected, or that sent last.
-type sender struct {
-	process Process
+type peer struct {
+	process tap.Process
 	// connected is the pid of the process that connected, 0 if that was not
 	// seen.
 	connected uint32
@@ -158,34 +158,37 @@ type sender struct {
 
 // conn is a connection that a server took.
 type conn struct {
-	wire     *httpwire.Conn
-	mode     httpwire.Mode
-	server   uint32 // pid
-	client   clientKey
-	fallback Process
-	// sender is nil before the first request. It is kept because the key of
+	wire   *httpwire.Conn
+	mode   httpwire.Mode
+	server uint32 // pid
+	client clientKey
+	// acceptedFrom is the client as the server's end names it.
+	acceptedFrom tap.Process
+	// peer is nil before the first request. It is kept because the key of
 	// the client's end can be another's before the server's is closed.
-	sender *sender
+	peer   *peer
 	daemon string
 	tcp    bool
 	next   uint64 // position of what is read next
-	asked  uint32 // pid of the client of the last request, MaxUint32 before the first
+	// lastClient is the pid of the client of the last request, MaxUint32
+	// before the first.
+	lastClient uint32
 }
 
 // reader is a run of the input.
 type reader struct {
 	Options
 	ctx  context.Context
-	tap  *Tap
+	tap  *tap.Tap
 	sink input.Sink
 
 	// mu guards what follows, which read and tick both use.
 	mu      sync.Mutex
 	batch   input.Batch
 	event   event.Event
-	conns   map[ConnKey]*conn
-	order   *simplelru.LRU[ConnKey, *conn]
-	clients *simplelru.LRU[clientKey, *sender]
+	conns   map[tap.ConnKey]*conn
+	order   *simplelru.LRU[tap.ConnKey, *conn]
+	clients *simplelru.LRU[clientKey, *peer]
 	drops   uint64
 	now     int64 // time of the last record
 	watched os.FileInfo
@@ -194,13 +197,13 @@ type reader struct {
 
 // read reads the tap until it is closed.
 func (r *reader) read() error {
-	var rec Record
+	var rec tap.Record
 	for {
 		err := r.tap.ReadInto(&rec)
 		switch {
-		case errors.Is(err, ErrClosed) || r.ctx.Err() != nil:
+		case errors.Is(err, tap.ErrClosed) || r.ctx.Err() != nil:
 			return nil
-		case errors.Is(err, ringbuf.ErrFlushed):
+		case errors.Is(err, tap.ErrInterrupted):
 			continue
 		case err != nil:
 			r.sink.Malformed(err)
@@ -208,7 +211,7 @@ func (r *reader) read() error {
 		}
 		r.mu.Lock()
 		r.handle(&rec)
-		if r.tap.reader.AvailableBytes() == 0 || r.batch.Size() > maxBatch {
+		if r.tap.Pending() == 0 || r.batch.Size() > maxBatch {
 			err = r.batch.Commit(r.ctx)
 		}
 		r.mu.Unlock()
@@ -230,12 +233,12 @@ func (r *reader) tick(ended <-chan struct{}) {
 		}
 		r.mu.Lock()
 		now := time.Now().UnixNano()
-		if r.tap.reader.AvailableBytes() > 0 {
+		if r.tap.Pending() > 0 {
 			// The answers can be in what waits to be read.
 			now = min(now, r.now)
 		}
 		for _, c := range r.conns {
-			c.wire.Flush(now - int64(answerTime))
+			c.wire.Flush(now - int64(correlate.AnswerTime))
 		}
 		r.lost()
 		r.watch()
@@ -257,7 +260,7 @@ func (r *reader) lost() {
 	e.Reset()
 	e.Input, e.Time = event.DockerAPI, time.Now().UnixNano()
 	e.Docker.Daemon = "unix://" + r.Socket
-	e.Docker.Request.Unreadable = "lost"
+	e.Docker.Request.Unreadable = httpwire.Lost
 	r.batch.Add(e)
 }
 
@@ -271,9 +274,9 @@ func (r *reader) watch() {
 	if err != nil && r.watched == nil && r.said != "" {
 		return
 	}
-	sockets := []Socket{{Path: r.Socket}}
+	sockets := []tap.Socket{{Path: r.Socket}}
 	for _, port := range r.Ports {
-		sockets = append(sockets, Socket{Port: port})
+		sockets = append(sockets, tap.Socket{Port: port})
 	}
 	r.watched = info
 	if err := r.tap.Watch(sockets); err != nil {
@@ -288,21 +291,21 @@ func (r *reader) watch() {
 	r.sink.Info("seeing every request to %s", r.Socket)
 }
 
-func (r *reader) handle(rec *Record) {
+func (r *reader) handle(rec *tap.Record) {
 	r.now = rec.Time
 	switch rec.Kind {
-	case Connect:
-		r.clients.Add(clientKey{rec.Peer, rec.Local, rec.Remote}, &sender{process: rec.Process, connected: rec.Process.PID})
-	case Sender:
+	case tap.Connect:
+		r.clients.Add(clientKey{rec.Peer, rec.Local, rec.Remote}, &peer{process: rec.Process, connected: rec.Process.PID})
+	case tap.Sender:
 		key := clientKey{rec.Peer, rec.Local, rec.Remote}
 		if s, ok := r.clients.Get(key); ok {
 			s.process, s.client = rec.Process, event.Client{}
 		} else {
-			r.clients.Add(key, &sender{process: rec.Process})
+			r.clients.Add(key, &peer{process: rec.Process})
 		}
-	case Accept:
+	case tap.Accept:
 		r.accept(rec)
-	case Request:
+	case tap.Request:
 		c := r.conn(rec)
 		if rec.Position != c.next {
 			c.wire.Lost(rec.Time)
@@ -310,15 +313,15 @@ func (r *reader) handle(rec *Record) {
 		c.next = rec.Position + uint64(rec.Total)
 		c.wire.Request(rec.Data, rec.Total, rec.Time)
 		r.setMode(rec.Conn, c)
-	case Response:
+	case tap.Response:
 		c := r.conn(rec)
 		c.wire.Response(rec.Data, rec.Time)
 		r.setMode(rec.Conn, c)
-	case Close:
+	case tap.Close:
 		if c, ok := r.conns[rec.Conn]; ok {
 			r.close(rec.Conn, c, rec.Time)
 		}
-	case Exit:
+	case tap.Exit:
 		for key, c := range r.conns {
 			if c.server == rec.PID {
 				r.close(key, c, rec.Time)
@@ -327,15 +330,15 @@ func (r *reader) handle(rec *Record) {
 	}
 }
 
-func (r *reader) accept(rec *Record) *conn {
+func (r *reader) accept(rec *tap.Record) *conn {
 	c := &conn{
-		server:   rec.PID,
-		fallback: rec.Process,
-		daemon:   "unix://" + r.Socket,
+		server:       rec.PID,
+		acceptedFrom: rec.Process,
+		daemon:       "unix://" + r.Socket,
 		// The server's remote end is the client's local one.
-		client: clientKey{rec.Peer, rec.Remote, rec.Local},
-		tcp:    rec.Remote.IsValid(),
-		asked:  math.MaxUint32,
+		client:     clientKey{rec.Peer, rec.Remote, rec.Local},
+		tcp:        rec.Remote.IsValid(),
+		lastClient: math.MaxUint32,
 	}
 	if c.tcp {
 		c.daemon = "tcp://" + rec.Local.String()
@@ -347,7 +350,7 @@ func (r *reader) accept(rec *Record) *conn {
 	}
 	if old, ok := r.conns[rec.Conn]; ok {
 		// The kernel's side forgot the connection meanwhile.
-		c.sender = old.sender
+		c.peer = old.peer
 		old.wire.Close(rec.Time)
 	}
 	r.conns[rec.Conn] = c
@@ -357,14 +360,14 @@ func (r *reader) accept(rec *Record) *conn {
 
 // conn returns the connection of a record, one that was not seen before as one
 // that is older than the tap.
-func (r *reader) conn(rec *Record) *conn {
+func (r *reader) conn(rec *tap.Record) *conn {
 	c, ok := r.order.Get(rec.Conn)
 	if !ok {
 		adopted := *rec
 		adopted.Adopted = true
 		c = r.accept(&adopted)
 	}
-	if c.sender == nil {
+	if c.peer == nil {
 		r.bind(c)
 	}
 	return c
@@ -375,23 +378,23 @@ func (r *reader) conn(rec *Record) *conn {
 // record of who connected was lost.
 func (r *reader) bind(c *conn) {
 	s, ok := r.clients.Get(c.client)
-	if !ok || s.connected != 0 && c.fallback.PID != 0 && s.connected != c.fallback.PID {
-		s = &sender{process: c.fallback}
+	if !ok || s.connected != 0 && c.acceptedFrom.PID != 0 && s.connected != c.acceptedFrom.PID {
+		s = &peer{process: c.acceptedFrom}
 		r.clients.Add(c.client, s)
 	}
-	c.sender = s
+	c.peer = s
 }
 
 // close ends a connection that is closed, and forgets its client.
-func (r *reader) close(key ConnKey, c *conn, at int64) {
+func (r *reader) close(key tap.ConnKey, c *conn, at int64) {
 	r.end(key, c, at)
-	if s, ok := r.clients.Peek(c.client); ok && s == c.sender {
+	if s, ok := r.clients.Peek(c.client); ok && s == c.peer {
 		r.clients.Remove(c.client)
 	}
 }
 
 // end ends what is known of a connection.
-func (r *reader) end(key ConnKey, c *conn, at int64) {
+func (r *reader) end(key tap.ConnKey, c *conn, at int64) {
 	if _, ok := r.conns[key]; !ok {
 		return
 	}
@@ -401,7 +404,7 @@ func (r *reader) end(key ConnKey, c *conn, at int64) {
 }
 
 // setMode tells the kernel how much of the connection is wanted.
-func (r *reader) setMode(key ConnKey, c *conn) {
+func (r *reader) setMode(key tap.ConnKey, c *conn) {
 	mode := c.wire.Wants()
 	if mode == c.mode {
 		return
@@ -410,7 +413,7 @@ func (r *reader) setMode(key ConnKey, c *conn) {
 	var err error
 	switch mode {
 	case httpwire.Full:
-		err = r.tap.Forget(key)
+		err = r.tap.Resume(key)
 	case httpwire.Skim:
 		err = r.tap.Skim(key)
 	case httpwire.Ignore:
@@ -433,8 +436,8 @@ func (r *reader) emit(c *conn, q *httpwire.Request) {
 	d.Daemon = c.daemon
 	d.Insecure = c.tcp && q.Unreadable != httpwire.TLS
 	d.Client = r.clientOf(c)
-	d.Request.First = c.asked != uint32(d.Client.PID)
-	c.asked = uint32(d.Client.PID)
+	d.Request.First = c.lastClient != uint32(d.Client.PID)
+	c.lastClient = uint32(d.Client.PID)
 	path, version := splitTarget(q.Target)
 	d.Request.Method, d.Request.Path, d.Request.Version = q.Method, path, version
 	d.Request.Query = naming(q.Query)
@@ -454,10 +457,10 @@ func (r *reader) emit(c *conn, q *httpwire.Request) {
 		d.Request.CreateImage = q.Create.Image
 		d.Request.CreatePrivileged = q.Create.Privileged
 		d.Request.CreateMounts = q.Create.Mounts
-		d.Request.CreateExposes = exposure.OfContainer(&q.Create)
+		d.Request.CreateExposes = hostaccess.OfContainer(&q.Create)
 	case "volume.create":
 		id = q.Volume.Name
-		d.Request.CreateExposes = exposure.OfVolume(&q.Volume)
+		d.Request.CreateExposes = hostaccess.OfVolume(&q.Volume)
 		for _, source := range slices.Concat(q.Volume.Paths, q.Volume.Devices) {
 			d.Request.CreateMounts = append(d.Request.CreateMounts, source+":"+id)
 		}
@@ -479,9 +482,9 @@ func (r *reader) emit(c *conn, q *httpwire.Request) {
 		if op.Name == "container.create" || op.Name == "container.rename" {
 			id = strings.TrimPrefix(values.Get("name"), "/")
 		}
-		r.Requests.add(request{
-			time: e.Time, operation: op.Name, id: id, container: d.Container.ID, image: d.Request.CreateImage,
-			command: d.Command, partial: q.BodyUnread, client: d.Client,
+		r.Requests.Add(correlate.Request{
+			Time: e.Time, Operation: op.Name, ID: id, Container: d.Container.ID, Image: d.Request.CreateImage,
+			Command: d.Command, Partial: q.BodyUnread, Client: d.Client,
 		})
 	}
 	r.batch.Add(e)
@@ -506,7 +509,7 @@ func (r *reader) container(ref string) event.Container {
 // take its time, is not asked: nothing must be lost for the sake of a name.
 func (r *reader) find(ref string) event.Container {
 	ctx := r.ctx
-	if r.tap.reader.AvailableBytes() > r.tap.reader.BufferSize()/8 {
+	if r.tap.Busy() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithCancel(ctx)
 		cancel()
@@ -516,11 +519,11 @@ func (r *reader) find(ref string) event.Container {
 
 // clientOf returns the process that sent last on a connection.
 func (r *reader) clientOf(c *conn) event.Client {
-	if c.sender == nil {
+	if c.peer == nil {
 		r.bind(c)
 	}
 	var who event.Client
-	if s := c.sender; s.process.PID != 0 {
+	if s := c.peer; s.process.PID != 0 {
 		if s.client.PID == 0 {
 			s.client = client(&s.process)
 		}

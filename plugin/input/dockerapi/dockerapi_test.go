@@ -21,15 +21,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerapi/containerapi/plugin/correlate"
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/field"
 	"github.com/containerapi/containerapi/plugin/input/inputtest"
+	"github.com/containerapi/containerapi/plugin/tap"
+	"github.com/containerapi/containerapi/plugin/tap/taptest"
 )
 
-func init() {
-	helpers["keep"] = keep
-	helpers["hold"] = hold
-	helpers["forks"] = forks
+func TestMain(m *testing.M) {
+	taptest.Main(m, taptest.Helpers{"keep": keep, "hold": hold, "forks": forks})
 }
 
 // keep sends requests on one connection: a socket, a number for itself, how
@@ -106,10 +107,29 @@ func forks(args []string) error {
 	return nil
 }
 
+// limit is how long an event may take.
+const limit = 20 * time.Second
+
+// load loads a tap, or skips the test where none can be.
+func load(t testing.TB, o tap.Options) *tap.Tap {
+	t.Helper()
+	loaded, err := tap.Load(o)
+	for _, missing := range []error{tap.ErrPrivilege, tap.ErrBTF, tap.ErrKernel, tap.ErrLockdown} {
+		if errors.Is(err, missing) {
+			t.Skipf("the tap cannot be loaded here: %v", err)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { loaded.Close() })
+	return loaded
+}
+
 // running is an input that runs.
 type running struct {
 	*inputtest.Sink
-	tap  *Tap
+	tap  *tap.Tap
 	stop func()
 
 	mu      sync.Mutex
@@ -119,19 +139,19 @@ type running struct {
 // start runs the input until the test ends or stop is called.
 func start(t testing.TB, o Options) *running {
 	t.Helper()
-	loadTest(t, TapOptions{RingSize: 1}).Close()
+	load(t, tap.Options{RingSize: 1}).Close()
 	if o.Requests == nil {
-		o.Requests = NewRequests()
+		o.Requests = correlate.NewLog()
 	}
 	if o.Containers == nil {
 		o.Containers = func(context.Context, string) event.Container { return event.Container{} }
 	}
 	r := &running{Sink: &inputtest.Sink{}}
 	api := Open(o)
-	api.load = func(o TapOptions) (*Tap, error) {
-		tap, err := Load(o)
-		r.tap = tap
-		return tap, err
+	api.load = func(o tap.Options) (*tap.Tap, error) {
+		loaded, err := tap.Load(o)
+		r.tap = loaded
+		return loaded, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -222,7 +242,7 @@ func TestRunStorm(t *testing.T) {
 	begin := time.Now()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "s.sock")
-	startServer(t, "unix", path)
+	taptest.StartServer(t, "unix", path)
 	r := start(t, Options{Socket: path, Containers: func(_ context.Context, ref string) event.Container {
 		return event.Container{ID: "id of " + ref}
 	}})
@@ -233,7 +253,7 @@ func TestRunStorm(t *testing.T) {
 	var want [clients]client
 	var group sync.WaitGroup
 	for i := range clients {
-		cmd := helper(t, "keep", path, fmt.Sprint(i), fmt.Sprint(requests))
+		cmd := taptest.Helper(t, "keep", path, fmt.Sprint(i), fmt.Sprint(requests))
 		own := filepath.Join(dir, fmt.Sprint("client-", i))
 		if err := os.Link(cmd.Path, own); err != nil {
 			t.Skipf("the test binary cannot have more than one name: %v", err)
@@ -259,7 +279,7 @@ func TestRunStorm(t *testing.T) {
 		}
 		seen[d.Request.Path] = true
 		name := fmt.Sprintf("client-%d-request-%d", i, n)
-		if d.Client.PID != uint64(want[i].pid) || d.Client.Exe != want[i].exe || d.Client.PPID != uint64(os.Getpid()) ||
+		if d.Client.PID != uint64(want[i].pid) || d.Client.ExePath != want[i].exe || d.Client.PPID != uint64(os.Getpid()) ||
 			d.Request.Status != 200 || d.Request.First != (n == 0) || d.Container.ID != "id of "+name || e.Operation != "container.inspect" {
 			t.Fatalf("%s by %+v is %+v, %s", name, want[i], d, e.Operation)
 		}
@@ -276,7 +296,7 @@ func TestRunStorm(t *testing.T) {
 // An engine that takes its time to name containers loses no request.
 func TestRunSlowEngine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")
-	startServer(t, "unix", path)
+	taptest.StartServer(t, "unix", path)
 	var slow int
 	r := start(t, Options{Socket: path, RingSize: 128 << 10, Containers: func(ctx context.Context, ref string) event.Container {
 		if ctx.Err() == nil {
@@ -287,7 +307,7 @@ func TestRunSlowEngine(t *testing.T) {
 	}})
 	var group sync.WaitGroup
 	for i := range 4 {
-		cmd := helper(t, "keep", path, fmt.Sprint(i), "250")
+		cmd := taptest.Helper(t, "keep", path, fmt.Sprint(i), "250")
 		group.Go(func() {
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("client: %v: %s", err, out)
@@ -308,10 +328,10 @@ func TestRunSlowEngine(t *testing.T) {
 // What is lost is counted, and has an event of its own.
 func TestRunDrops(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")
-	startServer(t, "unix", path)
+	taptest.StartServer(t, "unix", path)
 	r := start(t, Options{Socket: path, RingSize: 1})
 	r.SetFull(true)
-	run(t, helper(t, "storm", path, "200"))
+	taptest.Run(t, taptest.Helper(t, "storm", path, "200"))
 	r.SetFull(false)
 	e := r.event(t, "event of what was lost", func(e *event.Event) bool {
 		return e.Docker.Request.Unreadable == "lost" && e.Docker.Client.PID == 0
@@ -335,7 +355,7 @@ func TestRunDrops(t *testing.T) {
 		t.Error("nothing was lost")
 	}
 	// And it goes on.
-	run(t, helper(t, "keep", path, "0", "1"))
+	taptest.Run(t, taptest.Helper(t, "keep", path, "0", "1"))
 	r.request(t, "/containers/client-0-request-0/json")
 }
 
@@ -343,16 +363,16 @@ func TestRunDrops(t *testing.T) {
 // another one connected.
 func TestRunSenders(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")
-	startServer(t, "unix", path)
+	taptest.StartServer(t, "unix", path)
 	r := start(t, Options{Socket: path})
 	const n = 50
-	run(t, helper(t, "forks", path, fmt.Sprint(n)))
+	taptest.Run(t, taptest.Helper(t, "forks", path, fmt.Sprint(n)))
 	waitFor(t, "requests", func() bool { return r.Len() >= n })
 	wrong := 0
 	for _, e := range r.events(t) {
-		if e.Docker.Request.Path != fmt.Sprint("/by/", e.Docker.Client.PID) || e.Docker.Client.Exe != executable(t, "sh") {
+		if e.Docker.Request.Path != fmt.Sprint("/by/", e.Docker.Client.PID) || e.Docker.Client.ExePath != taptest.Executable(t, "sh") {
 			wrong++
-			t.Logf("%s is of %d %s", e.Docker.Request.Path, e.Docker.Client.PID, e.Docker.Client.Exe)
+			t.Logf("%s is of %d %s", e.Docker.Request.Path, e.Docker.Client.PID, e.Docker.Client.ExePath)
 		}
 	}
 	if wrong > 0 {
@@ -365,12 +385,12 @@ func TestRunSocketComesAndGoes(t *testing.T) {
 	r := start(t, Options{Socket: path})
 	r.says(t, "requests to "+path+" are not seen yet: ")
 	for n := range 3 {
-		s := startServer(t, "unix", path)
+		s := taptest.StartServer(t, "unix", path)
 		begin := time.Now()
 		for i := 0; ; i++ {
 			// Each one has a name of its own, so that one that is seen is new.
 			name := fmt.Sprintf("%d-%d", n, i)
-			run(t, helper(t, "keep", path, name, "1"))
+			taptest.Run(t, taptest.Helper(t, "keep", path, name, "1"))
 			time.Sleep(20 * time.Millisecond)
 			events := r.events(t)
 			if len(events) > 0 && strings.HasPrefix(events[len(events)-1].Docker.Request.Path, fmt.Sprintf("/containers/client-%d-", n)) {
@@ -380,7 +400,7 @@ func TestRunSocketComesAndGoes(t *testing.T) {
 				t.Fatalf("no request seen within 2 s: %s", r.InfoText())
 			}
 		}
-		s.stop()
+		s.Stop()
 		// As a daemon that is killed leaves it, or one that ends well.
 		if n == 1 {
 			waitFor(t, "line", func() bool { return strings.Count(r.InfoText(), "seeing every request") == n+1 })
@@ -399,9 +419,9 @@ func TestRunSocketComesAndGoes(t *testing.T) {
 }
 
 func TestRunNotLoaded(t *testing.T) {
-	api := Open(Options{Socket: "/nowhere", Requests: NewRequests()})
-	api.load = func(TapOptions) (*Tap, error) {
-		return nil, fmt.Errorf("load request tap: %w: run as root", ErrPrivilege)
+	api := Open(Options{Socket: "/nowhere", Requests: correlate.NewLog()})
+	api.load = func(tap.Options) (*tap.Tap, error) {
+		return nil, fmt.Errorf("load request tap: %w: run as root", tap.ErrPrivilege)
 	}
 	sink := &inputtest.Sink{}
 	if err := api.Run(t.Context(), sink); err != nil {
@@ -415,9 +435,9 @@ func TestRunNotLoaded(t *testing.T) {
 
 func TestRunTwice(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")
-	startServer(t, "unix", path)
-	loadTest(t, TapOptions{}).Close()
-	api := Open(Options{Socket: path, Requests: NewRequests(), Containers: func(context.Context, string) event.Container { return event.Container{} }})
+	taptest.StartServer(t, "unix", path)
+	load(t, tap.Options{}).Close()
+	api := Open(Options{Socket: path, Requests: correlate.NewLog(), Containers: func(context.Context, string) event.Container { return event.Container{} }})
 	files := func() int {
 		entries, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
@@ -433,7 +453,7 @@ func TestRunTwice(t *testing.T) {
 		go func() { ended <- api.Run(ctx, sink) }()
 		waitFor(t, "start", func() bool { return strings.Contains(sink.InfoText(), "seeing every request") })
 		// In the middle of a load, and full.
-		storm := helper(t, "storm", path, "300")
+		storm := taptest.Helper(t, "storm", path, "300")
 		done := make(chan error)
 		go func() { done <- storm.Run() }()
 		waitFor(t, "first request", func() bool { return sink.Len() > 0 })
@@ -452,27 +472,30 @@ func TestRunTwice(t *testing.T) {
 		}
 	}
 	waitFor(t, "end of what ran", func() bool { return files() <= filesBefore && runtime.NumGoroutine() <= routinesBefore })
-	api.o.Requests.mu.Lock()
-	defer api.o.Requests.mu.Unlock()
-	if api.o.Requests.running != 0 {
-		t.Errorf("%d taps said to run", api.o.Requests.running)
+	// Where no tap runs, an event waits for no request.
+	begin := time.Now()
+	api.o.Requests.Attribute(t.Context(), &event.Event{Input: event.DockerEvent, Time: begin.Add(time.Minute).UnixNano(), Docker: event.Docker{
+		Type: "container", Action: "export", ActorID: "1",
+	}})
+	if waited := time.Since(begin); waited > time.Second {
+		t.Errorf("an event waited %v, as if a tap ran", waited)
 	}
 }
 
 // read runs a reader that remembers so many connections.
 func read(t *testing.T, path string, conns int) *reader {
-	tap := loadTest(t, TapOptions{})
+	loaded := load(t, tap.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	r := newReader(ctx, Options{
-		Socket: path, Requests: NewRequests(),
+		Socket: path, Requests: correlate.NewLog(),
 		Containers: func(context.Context, string) event.Container { return event.Container{} },
-	}, tap, &inputtest.Sink{}, conns)
+	}, loaded, &inputtest.Sink{}, conns)
 	r.watch()
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = r.read() }()
 	t.Cleanup(func() {
 		cancel()
-		_ = tap.reader.Flush()
+		_ = loaded.Interrupt()
 		<-ended
 	})
 	return r
@@ -486,10 +509,10 @@ func (r *reader) lengths() (conns, order, clients, events int) {
 
 func TestReaderForgetsClosed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")
-	startServer(t, "unix", path)
+	taptest.StartServer(t, "unix", path)
 	r := read(t, path, maxConns)
 	const n = 5000
-	run(t, helper(t, "storm", path, fmt.Sprint(n)))
+	taptest.Run(t, taptest.Helper(t, "storm", path, fmt.Sprint(n)))
 	// The record of a close can be missing, see [Close].
 	waitFor(t, "end of the connections", func() bool {
 		conns, order, clients, events := r.lengths()
@@ -499,10 +522,10 @@ func TestReaderForgetsClosed(t *testing.T) {
 
 func TestReaderForgetsOldest(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")
-	startServer(t, "unix", path)
+	taptest.StartServer(t, "unix", path)
 	const n, most = 200, 16
 	r := read(t, path, most)
-	cmd := helper(t, "hold", path, fmt.Sprint(n))
+	cmd := taptest.Helper(t, "hold", path, fmt.Sprint(n))
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -530,13 +553,13 @@ func TestReaderForgetsOldest(t *testing.T) {
 }
 
 // records gives records to a reader as the kernel's side would.
-func records(t *testing.T, records ...Record) []event.Event {
-	tap := loadTest(t, TapOptions{})
+func records(t *testing.T, records ...tap.Record) []event.Event {
+	loaded := load(t, tap.Options{})
 	run := &running{Sink: &inputtest.Sink{}}
 	r := newReader(t.Context(), Options{
-		Socket: "/s.sock", Requests: NewRequests(),
+		Socket: "/s.sock", Requests: correlate.NewLog(),
 		Containers: func(context.Context, string) event.Container { return event.Container{} },
-	}, tap, run, 16)
+	}, loaded, run, 16)
 	for i := range records {
 		records[i].Total = max(records[i].Total, len(records[i].Data))
 		r.handle(&records[i])
@@ -550,33 +573,33 @@ func records(t *testing.T, records ...Record) []event.Event {
 func TestReaderAttribution(t *testing.T) {
 	get := []byte("GET /info HTTP/1.1\r\nHost: x\r\n\r\n")
 	ok := []byte("HTTP/1.1 200 OK\r\n\r\n")
-	process := func(pid uint32) Process {
-		return Process{PID: pid, Start: 1, Exe: fmt.Sprint("/", pid), Args: []string{"x"}}
+	process := func(pid uint32) tap.Process {
+		return tap.Process{PID: pid, Start: 1, ExePath: fmt.Sprint("/", pid), Args: []string{"x"}}
 	}
-	peer := func(kind Kind, conn ConnKey, pid uint32) Record {
-		return Record{Kind: kind, Conn: conn, Peer: 7, PID: 99, Process: process(pid), Time: 1}
+	peer := func(kind tap.Kind, conn tap.ConnKey, pid uint32) tap.Record {
+		return tap.Record{Kind: kind, Conn: conn, Peer: 7, PID: 99, Process: process(pid), Time: 1}
 	}
-	request := Record{Kind: Request, Conn: 1, Peer: 7, PID: 99, Data: get, Time: 2}
-	response := Record{Kind: Response, Conn: 1, Peer: 7, PID: 99, Data: ok, Time: 3}
-	closed := Record{Kind: Close, Conn: 1, Time: 4}
+	request := tap.Record{Kind: tap.Request, Conn: 1, Peer: 7, PID: 99, Data: get, Time: 2}
+	response := tap.Record{Kind: tap.Response, Conn: 1, Peer: 7, PID: 99, Data: ok, Time: 3}
+	closed := tap.Record{Kind: tap.Close, Conn: 1, Time: 4}
 	second := request
 	second.Conn = 2
 	for name, test := range map[string]struct {
-		records []Record
+		records []tap.Record
 		want    []uint64
 	}{
-		"plain":                       {[]Record{peer(Connect, 0, 10), peer(Accept, 1, 10), request, response}, []uint64{10}},
-		"accept first":                {[]Record{peer(Accept, 1, 10), peer(Connect, 0, 10), request, response}, []uint64{10}},
-		"sender late":                 {[]Record{peer(Connect, 0, 10), peer(Accept, 1, 10), request, peer(Sender, 0, 11), response}, []uint64{11}},
-		"sender of an older one":      {[]Record{peer(Accept, 1, 10), request, peer(Sender, 0, 11), response}, []uint64{11}},
-		"connect lost":                {[]Record{peer(Connect, 0, 9), peer(Accept, 1, 10), request, response}, []uint64{10}},
-		"key given again before end":  {[]Record{peer(Connect, 0, 10), peer(Accept, 1, 10), request, peer(Connect, 0, 20), closed}, []uint64{10}},
-		"and that one has its own":    {[]Record{peer(Connect, 0, 10), peer(Accept, 1, 10), request, peer(Connect, 0, 20), closed, peer(Accept, 2, 20), second, {Kind: Close, Conn: 2, Time: 5}}, []uint64{10, 20}},
-		"accept lost":                 {[]Record{peer(Connect, 0, 10), request, response}, []uint64{10}},
-		"forgotten and taken again":   {[]Record{peer(Connect, 0, 10), peer(Accept, 1, 10), request, peer(Accept, 1, 10), response}, []uint64{10}},
-		"server ended":                {[]Record{peer(Connect, 0, 10), peer(Accept, 1, 10), request, {Kind: Exit, PID: 99, Time: 4}}, []uint64{10}},
-		"another process ended":       {[]Record{peer(Connect, 0, 10), peer(Accept, 1, 10), request, {Kind: Exit, PID: 10, Time: 4}}, nil},
-		"evicted by sixteen and more": {append([]Record{peer(Connect, 0, 10), peer(Accept, 1, 10), request}, accepts(16)...), []uint64{10}},
+		"plain":                       {[]tap.Record{peer(tap.Connect, 0, 10), peer(tap.Accept, 1, 10), request, response}, []uint64{10}},
+		"accept first":                {[]tap.Record{peer(tap.Accept, 1, 10), peer(tap.Connect, 0, 10), request, response}, []uint64{10}},
+		"sender late":                 {[]tap.Record{peer(tap.Connect, 0, 10), peer(tap.Accept, 1, 10), request, peer(tap.Sender, 0, 11), response}, []uint64{11}},
+		"sender of an older one":      {[]tap.Record{peer(tap.Accept, 1, 10), request, peer(tap.Sender, 0, 11), response}, []uint64{11}},
+		"connect lost":                {[]tap.Record{peer(tap.Connect, 0, 9), peer(tap.Accept, 1, 10), request, response}, []uint64{10}},
+		"key given again before end":  {[]tap.Record{peer(tap.Connect, 0, 10), peer(tap.Accept, 1, 10), request, peer(tap.Connect, 0, 20), closed}, []uint64{10}},
+		"and that one has its own":    {[]tap.Record{peer(tap.Connect, 0, 10), peer(tap.Accept, 1, 10), request, peer(tap.Connect, 0, 20), closed, peer(tap.Accept, 2, 20), second, {Kind: tap.Close, Conn: 2, Time: 5}}, []uint64{10, 20}},
+		"accept lost":                 {[]tap.Record{peer(tap.Connect, 0, 10), request, response}, []uint64{10}},
+		"forgotten and taken again":   {[]tap.Record{peer(tap.Connect, 0, 10), peer(tap.Accept, 1, 10), request, peer(tap.Accept, 1, 10), response}, []uint64{10}},
+		"server ended":                {[]tap.Record{peer(tap.Connect, 0, 10), peer(tap.Accept, 1, 10), request, {Kind: tap.Exit, PID: 99, Time: 4}}, []uint64{10}},
+		"another process ended":       {[]tap.Record{peer(tap.Connect, 0, 10), peer(tap.Accept, 1, 10), request, {Kind: tap.Exit, PID: 10, Time: 4}}, nil},
+		"evicted by sixteen and more": {append([]tap.Record{peer(tap.Connect, 0, 10), peer(tap.Accept, 1, 10), request}, accepts(16)...), []uint64{10}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			events := records(t, test.records...)
@@ -593,27 +616,27 @@ func TestReaderAttribution(t *testing.T) {
 	}
 }
 
-func accepts(n int) []Record {
-	all := make([]Record, n)
+func accepts(n int) []tap.Record {
+	all := make([]tap.Record, n)
 	for i := range all {
-		all[i] = Record{Kind: Accept, Conn: ConnKey(100 + i), Peer: PeerKey(100 + i), PID: 99}
+		all[i] = tap.Record{Kind: tap.Accept, Conn: tap.ConnKey(100 + i), Peer: tap.PeerKey(100 + i), PID: 99}
 	}
 	return all
 }
 
 func TestRunTCP(t *testing.T) {
-	need(t, "curl")
-	s := startServer(t, "tcp", "127.0.0.1:0")
-	r := start(t, Options{Socket: "/nowhere/s.sock", Ports: []uint16{netPort(t, s.addr)}})
-	pid, _ := run(t, exec.Command("curl", "-s", "http://"+s.addr+"/v1.41/info?filters=x"))
+	taptest.Need(t, "curl")
+	s := taptest.StartServer(t, "tcp", "127.0.0.1:0")
+	r := start(t, Options{Socket: "/nowhere/s.sock", Ports: []uint16{taptest.Port(t, s.Addr)}})
+	pid, _ := taptest.Run(t, exec.Command("curl", "-s", "http://"+s.Addr+"/v1.41/info?filters=x"))
 	e := r.request(t, "/info")
 	d := &e.Docker
-	if d.Client.PID != uint64(pid) || d.Client.Exe != executable(t, "curl") || d.Client.Addr != "127.0.0.1" || !d.Insecure ||
-		d.Daemon != "tcp://"+s.addr || d.Request.Version != "1.41" || d.Request.Query != "" {
+	if d.Client.PID != uint64(pid) || d.Client.ExePath != taptest.Executable(t, "curl") || d.Client.Addr != "127.0.0.1" || !d.Insecure ||
+		d.Daemon != "tcp://"+s.Addr || d.Request.Version != "1.41" || d.Request.Query != "" {
 		t.Errorf("event is %+v", d)
 	}
 	// What speaks TLS is not insecure.
-	_ = exec.Command("curl", "-sk", "https://"+s.addr+"/").Run()
+	_ = exec.Command("curl", "-sk", "https://"+s.Addr+"/").Run()
 	e = r.event(t, "TLS", func(e *event.Event) bool { return e.Docker.Request.Unreadable == "tls" })
 	if e.Docker.Insecure || e.Docker.Client.PID == 0 {
 		t.Errorf("event is %+v", e.Docker)
@@ -623,16 +646,16 @@ func TestRunTCP(t *testing.T) {
 // What is not a request has its client all the same.
 func TestRunUnreadable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")
-	startServer(t, "unix", path)
+	taptest.StartServer(t, "unix", path)
 	r := start(t, Options{Socket: path})
 	for text, reason := range map[string]string{
 		"GET /x HTTP/1.1\r\nHost : x\r\n\r\n":                      "malformed",
 		"GET http://user:canary%zz@x/ HTTP/1.1\r\nHost: x\r\n\r\n": "malformed",
 		"GET /half HTTP/1.1\r\nHo":                                 "incomplete",
 	} {
-		pid, _ := run(t, python(t, path, fmt.Sprintf("s = connect()\ns.sendall(bytes.fromhex('%x'))\ns.shutdown(socket.SHUT_WR)\ns.recv(4096)\n", text)))
+		pid, _ := taptest.Run(t, taptest.Python(t, path, fmt.Sprintf("s = connect()\ns.sendall(bytes.fromhex('%x'))\ns.shutdown(socket.SHUT_WR)\ns.recv(4096)\n", text)))
 		e := r.event(t, reason, func(e *event.Event) bool { return e.Docker.Client.PID == uint64(pid) })
-		if e.Docker.Request.Unreadable != reason || e.Docker.Client.Exe != pythonExe(t) || !field.IsAct(&e) {
+		if e.Docker.Request.Unreadable != reason || e.Docker.Client.ExePath != taptest.PythonExe(t) || !field.IsAct(&e) {
 			t.Errorf("%q is %+v", text, e.Docker)
 		}
 	}

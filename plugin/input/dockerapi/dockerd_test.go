@@ -14,17 +14,19 @@ import (
 	"time"
 
 	"github.com/containerapi/containerapi/internal/dockertest"
+	"github.com/containerapi/containerapi/plugin/correlate"
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/field"
 	"github.com/containerapi/containerapi/plugin/input/dockerevents"
+	"github.com/containerapi/containerapi/plugin/tap/taptest"
 )
 
 // startBoth runs this input and the one of events on a daemon, put together
 // as the plugin does.
 func startBoth(t *testing.T, d *dockertest.Daemon) *running {
 	t.Helper()
-	requests := NewRequests()
-	events, err := dockerevents.Open(&url.URL{Scheme: "docker", Path: d.Socket}, dockerevents.Options{Cause: requests.Cause})
+	requests := correlate.NewLog()
+	events, err := dockerevents.Open(&url.URL{Scheme: "docker", Path: d.Socket}, dockerevents.Options{Cause: requests.Attribute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +80,7 @@ func TestDaemonActs(t *testing.T) {
 	} {
 		before := len(r.events(t))
 		cmd := d.Command(test.args...)
-		pid, _ := run(t, cmd)
+		pid, _ := taptest.Run(t, cmd)
 		for _, action := range test.actions {
 			waitFor(t, action, func() bool {
 				for _, e := range r.events(t)[before:] {
@@ -102,7 +104,7 @@ func TestDaemonActs(t *testing.T) {
 			for _, action := range test.actions {
 				ours = ours || e.Docker.Action == action && e.Docker.Type == "container"
 			}
-			if c := &e.Docker.Client; ours && (c.PID != uint64(pid) || c.Exe != executable(t, "docker") || !strings.HasPrefix(c.Cmdline, "docker "+test.args[0])) {
+			if c := &e.Docker.Client; ours && (c.PID != uint64(pid) || c.ExePath != taptest.Executable(t, "docker") || !strings.HasPrefix(c.Cmdline, "docker "+test.args[0])) {
 				t.Errorf("%s: %s %s is of %+v, want %d", test.args, e.Operation, e.Docker.Action, c, pid)
 			}
 		}
@@ -162,7 +164,7 @@ func TestDaemonItself(t *testing.T) {
 
 // No secret that a client sends, or is sent, is in an event or in the log.
 func TestDaemonCanaries(t *testing.T) {
-	need(t, "curl")
+	taptest.Need(t, "curl")
 	d := dockertest.Start(t)
 	r := startBoth(t, d)
 	try := func(cmd *exec.Cmd) { _ = cmd.Run() } // some of it fails, as it should
@@ -217,7 +219,7 @@ func TestDaemonCanaries(t *testing.T) {
 	if got := e.CommandReads.Names(); !slices.Equal(got, []string{"environment"}) {
 		t.Errorf("exec reads %q", got)
 	}
-	time.Sleep(answerTime) // for what no answer came to
+	time.Sleep(correlate.AnswerTime) // for what no answer came to
 	if n := len(r.Events()); n < 20 {
 		t.Errorf("%d events only", n)
 	}

@@ -37,7 +37,7 @@ type fake struct {
 	version string
 }
 
-// newFake starts a fake on a socket in a folder of the test.
+// newFake starts a fake on a socket in a directory of the test.
 func newFake(t testing.TB) *fake {
 	t.Helper()
 	f := &fake{socket: filepath.Join(t.TempDir(), "docker.sock"), streams: map[chan string]struct{}{}, version: "1.41"}
@@ -322,7 +322,7 @@ func TestEngineMissing(t *testing.T) {
 		want    string
 	}{
 		"missing":      {func(*testing.T, string) {}, "there is no such socket"},
-		"folder":       {func(t *testing.T, path string) { _ = os.Mkdir(path, 0o700) }, "this is not a socket"},
+		"directory":    {func(t *testing.T, path string) { _ = os.Mkdir(path, 0o700) }, "this is not a socket"},
 		"regular file": {func(t *testing.T, path string) { _ = os.WriteFile(path, nil, 0o600) }, "this is not a socket"},
 		"dead": {func(t *testing.T, path string) {
 			listener, err := net.Listen("unix", path)

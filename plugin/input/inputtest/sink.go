@@ -126,7 +126,7 @@ type batch struct {
 
 func (b *batch) Add(e *event.Event) {
 	text := string(e.AppendJSON(nil))
-	b.events = append(b.events, Event{AuditID: strings.Clone(e.Kube.AuditID), Shortened: e.Shortened, JSON: text})
+	b.events = append(b.events, Event{AuditID: strings.Clone(e.Kubernetes.AuditID), Shortened: e.Shortened, JSON: text})
 	b.size += len(text)
 }
 

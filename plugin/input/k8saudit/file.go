@@ -108,7 +108,7 @@ func open(path string) (*os.File, error) {
 		return nil, err
 	}
 	if info.IsDir() {
-		return nil, fmt.Errorf("%s is a folder, not a file", path)
+		return nil, fmt.Errorf("%s is a directory, not a file", path)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", path)
@@ -156,7 +156,7 @@ func (f *File) Run(ctx context.Context, sink input.Sink) error {
 		case <-ctx.Done():
 			return nil
 		case <-poll.C:
-			// The folder may have been replaced, which ends the watch.
+			// The directory may have been replaced, which ends the watch.
 			watched = watched && len(watcher.WatchList()) > 0
 		case <-watcher.Events:
 		case <-watcher.Errors:
@@ -250,8 +250,8 @@ func (f *File) know(file *os.File) bool {
 // audit-2026-11-22T12-00-00.000.log of lumberjack, audit.log.1 and
 // audit.log-20261122 of logrotate.
 func (f *File) siblings() []string {
-	folder, base := filepath.Split(f.path)
-	entries, err := os.ReadDir(folder)
+	directory, base := filepath.Split(f.path)
+	entries, err := os.ReadDir(directory)
 	if err != nil {
 		return nil
 	}
@@ -267,7 +267,7 @@ func (f *File) siblings() []string {
 			continue
 		}
 		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
-			found = append(found, sibling{folder + name, info.ModTime()})
+			found = append(found, sibling{directory + name, info.ModTime()})
 		}
 	}
 	slices.SortFunc(found, func(a, b sibling) int {

@@ -212,8 +212,8 @@ func TestFollowMissing(t *testing.T) {
 
 func TestFollowErrors(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := FollowFile(dir, FileOptions{}); err == nil || !strings.Contains(err.Error(), dir+" is a folder") {
-		t.Errorf("folder: got error %v", err)
+	if _, err := FollowFile(dir, FileOptions{}); err == nil || !strings.Contains(err.Error(), dir+" is a directory") {
+		t.Errorf("directory: got error %v", err)
 	}
 	if _, err := FollowFile(os.DevNull, FileOptions{}); err == nil || !strings.Contains(err.Error(), os.DevNull) {
 		t.Errorf("device: got error %v", err)

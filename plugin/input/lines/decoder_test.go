@@ -49,8 +49,8 @@ func TestDecoder(t *testing.T) {
 					if strings.Contains(err.Error(), "mallory") {
 						t.Errorf("error quotes its input: %v", err)
 					}
-				case e.Kube.AuditID != "a1" || e.Kube.User.Name != "mallory":
-					t.Errorf("wrong event %+v", e.Kube)
+				case e.Kubernetes.AuditID != "a1" || e.Kubernetes.User.Name != "mallory":
+					t.Errorf("wrong event %+v", e.Kubernetes)
 				case e.Shortened:
 					got += "s"
 				default:

@@ -41,7 +41,7 @@ type Options struct {
 	MaxLine int
 }
 
-// Replay reads a file, or the files in a folder, to their end. A file holds
+// Replay reads a file, or the files in a directory, to their end. A file holds
 // one JSON text a line, or JSON texts that are spread over lines; a file whose
 // name ends in .gz is unpacked.
 type Replay struct {
@@ -64,7 +64,7 @@ var (
 )
 
 // Open returns an input that reads the file at path, or the files in the
-// folder at path, the oldest first. It does not look into folders within it.
+// directory at path, the oldest first. It does not look into directories within it.
 func Open(path string, o Options) (*Replay, error) {
 	r := &Replay{maxLine: o.MaxLine}
 	if r.maxLine == 0 {
@@ -94,7 +94,7 @@ type fileInfo struct {
 	path string
 }
 
-// list returns the regular file at path, or those in the folder at path in the
+// list returns the regular file at path, or those in the directory at path in the
 // order of their modification.
 func list(path string) ([]fileInfo, error) {
 	info, err := os.Stat(path)
@@ -105,7 +105,7 @@ func list(path string) ([]fileInfo, error) {
 		return []fileInfo{{info, path}}, nil
 	}
 	if !info.IsDir() {
-		return nil, fmt.Errorf("%s is neither a file nor a folder", path)
+		return nil, fmt.Errorf("%s is neither a file nor a directory", path)
 	}
 	entries, err := os.ReadDir(path)
 	if err != nil {
@@ -123,7 +123,7 @@ func list(path string) ([]fileInfo, error) {
 		}
 	}
 	if len(files) == 0 {
-		return nil, fmt.Errorf("folder %s holds no files", path)
+		return nil, fmt.Errorf("directory %s holds no files", path)
 	}
 	slices.SortFunc(files, func(a, b fileInfo) int {
 		return cmp.Or(a.ModTime().Compare(b.ModTime()), cmp.Compare(a.path, b.path))

@@ -114,7 +114,7 @@ func TestOwnEvents(t *testing.T) {
 	}
 }
 
-func TestFolder(t *testing.T) {
+func TestDirectory(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Now()
 	for i, name := range []string{"c", "b", "a", "d.gz"} {

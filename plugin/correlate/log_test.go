@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerapi/containerapi/plugin/event"
+)
+
+const (
+	idA = "aaaa000000000000000000000000000000000000000000000000000000000001"
+	idB = "aaaa000000000000000000000000000000000000000000000000000000000002"
+)
+
+// at is the base of all times here.
+var at = time.Now().Add(-time.Hour).UnixNano()
+
+func asked(op, id string, pid uint64) Request {
+	return Request{Time: at, Operation: op, ID: id, Client: event.Client{PID: pid}}
+}
+
+func happened(typ, action, id, name string) *event.Event {
+	return &event.Event{Input: event.DockerEvent, Time: at + 1e6, Docker: event.Docker{
+		Type: typ, Action: action, ActorID: id, ActorName: name, Container: event.Container{ID: id, Name: name},
+	}}
+}
+
+func TestAttribute(t *testing.T) {
+	with := func(r Request, change func(r *Request)) Request { change(&r); return r }
+	when := func(e *event.Event, change func(e *event.Event)) *event.Event { change(e); return e }
+	exec := func(action, id, command string) *event.Event {
+		return when(happened("container", action, idA, "web"), func(e *event.Event) { e.Docker.ExecID, e.Docker.Command = id, command })
+	}
+	create := func(pid uint64, command string) Request {
+		return with(asked("container.exec", "web", pid), func(r *Request) { r.Command = command })
+	}
+	for name, test := range map[string]struct {
+		requests []Request
+		event    *event.Event
+		pid      uint64
+		repeated bool
+	}{
+		"by name":          {[]Request{asked("container.export", "web", 1)}, happened("container", "export", idA, "web"), 1, true},
+		"by id":            {[]Request{asked("container.export", idA, 1)}, happened("container", "export", idA, "web"), 1, true},
+		"by prefix":        {[]Request{asked("container.export", "aaaa0", 1)}, happened("container", "export", idA, "web"), 1, true},
+		"other name":       {[]Request{asked("container.export", "db", 1)}, happened("container", "export", idA, "web"), 0, false},
+		"other id":         {[]Request{asked("container.export", idB, 1)}, happened("container", "export", idA, "web"), 0, false},
+		"other operation":  {[]Request{asked("container.inspect", "web", 1)}, happened("container", "export", idA, "web"), 0, false},
+		"part of the name": {[]Request{asked("container.export", "we", 1)}, happened("container", "export", idA, "web"), 0, false},
+		"prefix of two, known which": {[]Request{with(asked("container.export", "aaaa", 1), func(r *Request) { r.Container = idB })},
+			happened("container", "export", idA, "web"), 0, false},
+		"name like the id of another": {[]Request{with(asked("container.export", "aaaa", 1), func(r *Request) { r.Container = idB })},
+			happened("container", "export", idB, "aaaa"), 1, true},
+		"name changed hands": {[]Request{with(asked("container.export", "web", 1), func(r *Request) { r.Container = idB })},
+			happened("container", "export", idA, "web"), 1, true},
+		"old name": {[]Request{with(asked("container.stop", "web", 1), func(r *Request) { r.Container = idA })},
+			happened("container", "stop", idA, "renamed"), 1, true},
+		"last of two": {[]Request{asked("container.export", "web", 1), asked("container.export", "web", 2)},
+			happened("container", "export", idA, "web"), 2, true},
+		"not one of later": {[]Request{asked("container.export", "web", 1),
+			with(asked("container.export", "web", 2), func(r *Request) { r.Time += 10e6 })},
+			happened("container", "export", idA, "web"), 1, true},
+		"a little later": {[]Request{with(asked("container.export", "web", 1), func(r *Request) { r.Time += 10e6 })},
+			happened("container", "export", idA, "web"), 1, true},
+		"too late": {[]Request{with(asked("container.export", "web", 1), func(r *Request) { r.Time += clockSlack + 2e6 })},
+			happened("container", "export", idA, "web"), 0, false},
+		"long ago": {[]Request{with(asked("container.export", "web", 1), func(r *Request) { r.Time -= eventWindow })},
+			happened("container", "export", idA, "web"), 0, false},
+
+		"create by image": {[]Request{
+			with(asked("container.create", "", 1), func(r *Request) { r.Image = "one" }),
+			with(asked("container.create", "", 2), func(r *Request) { r.Image = "two" })},
+			when(happened("container", "create", idA, "web"), func(e *event.Event) { e.Docker.Container.Image = "one" }), 1, true},
+		"create by name": {[]Request{
+			with(asked("container.create", "web", 1), func(r *Request) { r.Image = "one" }),
+			with(asked("container.create", "db", 2), func(r *Request) { r.Image = "one" })},
+			when(happened("container", "create", idA, "web"), func(e *event.Event) { e.Docker.Container.Image = "one" }), 1, true},
+
+		"exec":               {[]Request{create(1, "id")}, exec("exec_create", "e1", "id"), 1, true},
+		"exec other command": {[]Request{create(1, "ls")}, exec("exec_create", "e1", "id"), 0, false},
+		"exec not read":      {[]Request{with(create(1, ""), func(r *Request) { r.Partial = true })}, exec("exec_create", "e1", "id"), 1, true},
+		"exec start":         {[]Request{create(1, "id"), asked("exec.start", "e1", 2)}, exec("exec_start", "e1", "id"), 2, true},
+		"exec of two": {[]Request{create(1, "id"), create(2, "id"), asked("exec.start", "e1", 1), asked("exec.start", "e2", 2)},
+			exec("exec_start", "e1", "id"), 1, true},
+		"exec start only": {[]Request{asked("exec.start", "e1", 2)}, exec("exec_start", "e1", "id"), 2, false},
+		"exec end":        {[]Request{asked("exec.start", "e1", 2)}, exec("exec_die", "e1", ""), 2, false},
+
+		"image with its tag":    {[]Request{asked("image.remove", "app:1", 1)}, happened("image", "untag", "sha256:1", "app:1"), 0, false},
+		"image without its tag": {[]Request{asked("image.push", "app", 1)}, happened("image", "push", "app:1", "app:1"), 1, true},
+		"image of another name": {[]Request{asked("image.push", "application", 1)}, happened("image", "push", "app:1", "app:1"), 0, false},
+		"image by id":           {[]Request{asked("image.save", "app:1", 1)}, happened("image", "save", "sha256:12", "sha256:12"), 1, true},
+		"images":                {[]Request{asked("image.save", "", 1)}, happened("image", "save", "app", "app"), 1, true},
+		"daemon's own":          {[]Request{asked("container.die", "web", 1)}, happened("container", "die", idA, "web"), 0, false},
+		"unknown":               {[]Request{asked("other", "web", 1)}, happened("container", "dance", idA, "web"), 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := NewLog()
+			q.TapStarted()
+			for _, r := range test.requests {
+				q.Add(r)
+			}
+			begin := time.Now()
+			q.Attribute(t.Context(), test.event)
+			if test.event.Docker.Client.PID != test.pid || test.event.Repeated != test.repeated {
+				t.Errorf("got client %d, repeated %t; want %d, %t", test.event.Docker.Client.PID, test.event.Repeated, test.pid, test.repeated)
+			}
+			if waited := time.Since(begin); waited > requestWait {
+				t.Errorf("an old event waited %v", waited)
+			}
+		})
+	}
+}
+
+// A Request has one event of its operation: the daemon starts a container
+// again by itself.
+func TestAttributeOnce(t *testing.T) {
+	q := NewLog()
+	q.TapStarted()
+	q.Add(asked("container.start", "web", 1))
+	for n := range 2 {
+		e := happened("container", "start", idA, "web")
+		q.Attribute(t.Context(), e)
+		if e.Repeated != (n == 0) || (e.Docker.Client.PID == 1) != (n == 0) {
+			t.Errorf("start %d is of %d, repeated %t", n, e.Docker.Client.PID, e.Repeated)
+		}
+	}
+}
+
+func TestAttributeWaits(t *testing.T) {
+	q := NewLog()
+	e := happened("container", "destroy", idA, "web")
+	e.Time = time.Now().UnixNano()
+	begin := time.Now()
+	if q.Attribute(t.Context(), e); time.Since(begin) > requestWait/2 {
+		t.Errorf("waited %v without a tap", time.Since(begin))
+	}
+
+	q.TapStarted()
+	time.AfterFunc(20*time.Millisecond, func() {
+		q.Add(asked("container.inspect", "web", 2))
+		r := asked("container.remove", "web", 1)
+		r.Time = e.Time - 1e6
+		q.Add(r)
+	})
+	if q.Attribute(t.Context(), e); e.Docker.Client.PID != 1 || !e.Repeated {
+		t.Errorf("the Request that came later was not found: %+v", e)
+	}
+
+	// Many that nothing caused wait at the same time, those of what leaks
+	// nothing not for long.
+	for action, wait := range map[string]time.Duration{"destroy": shortWait, "export": requestWait} {
+		begin = time.Now()
+		for range 20 {
+			other := happened("container", action, idB, "db")
+			other.Time = begin.UnixNano()
+			if q.Attribute(t.Context(), other); other.Docker.Client.PID != 0 {
+				t.Errorf("client is %+v", other.Docker.Client)
+			}
+		}
+		if waited := time.Since(begin); waited < wait || waited > wait+requestWait/2 {
+			t.Errorf("20 events %s at once waited %v", action, waited)
+		}
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	last := happened("container", "export", idB, "db")
+	last.Time = time.Now().UnixNano()
+	begin = time.Now()
+	if q.Attribute(ctx, last); time.Since(begin) > requestWait/2 {
+		t.Errorf("waited %v after the end", time.Since(begin))
+	}
+}
+
+// The memory is a ring of a size of its own, whatever clients send.
+func TestRequestsBounded(t *testing.T) {
+	q := NewLog()
+	q.TapStarted()
+	q.Add(asked("container.export", "web", 1))
+	long := strings.Repeat("x", 1<<20)
+	q.Add(asked("container.export", long, 1))
+	r := asked("container.exec", long[:10], 1)
+	r.Command = long
+	q.Add(r)
+	if q.n != 2 || q.ring[1].Command != "" {
+		t.Errorf("%d requests, the last with %d bytes of command", q.n, len(q.ring[1].Command))
+	}
+	for n := range rememberedRequests {
+		q.Add(asked("container.top", fmt.Sprint("c", n), uint64(n)))
+	}
+	e := happened("container", "export", idA, "web")
+	if q.Attribute(t.Context(), e); e.Docker.Client.PID != 0 {
+		t.Error("found a request that is overwritten")
+	}
+	for _, n := range []int{0, rememberedRequests - 1} {
+		e := happened("container", "top", idA, fmt.Sprint("c", n))
+		if q.Attribute(t.Context(), e); !e.Repeated || e.Docker.Client.PID != uint64(n) {
+			t.Errorf("Request %d is found as %+v", n, e.Docker.Client)
+		}
+	}
+}

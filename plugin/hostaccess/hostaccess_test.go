@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostaccess
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/containerapi/containerapi/plugin/httpwire"
+)
+
+func TestPath(t *testing.T) {
+	for source, want := range map[string]string{
+		"/var/run/docker.sock":                  dockerSocket,
+		"/run/docker.sock":                      dockerSocket,
+		"/var/run//../run/docker.sock/":         dockerSocket,
+		"/run/user/1000/podman/podman.sock":     dockerSocket,
+		"/home/ann/.docker/desktop/docker.sock": dockerSocket + " " + credentials,
+		"/srv/links/docker.sock":                dockerSocket,
+		"/run/podman":                           dockerSocket,
+		"/run":                                  dockerSocket + " " + runtimeSocket,
+		"/var/run/":                             dockerSocket + " " + runtimeSocket,
+		"/run/containerd":                       runtimeSocket,
+		"/run/containerd/containerd.sock":       runtimeSocket,
+		"/run/k3s/containerd/containerd.sock":   runtimeSocket,
+		"/run/k3s":                              runtimeSocket,
+		"/var/run/crio/crio.sock":               runtimeSocket,
+		"/run/docker":                           runtimeSocket,
+
+		"/":                   hostRoot,
+		"//":                  hostRoot,
+		"/home/..":            hostRoot,
+		"/proc":               hostProc,
+		"/proc/1/environ":     hostProc,
+		"/proc/1/root":        hostRoot + " " + hostProc,
+		"/proc/self/root/etc": hostProc + " " + credentials,
+
+		"/etc":                           credentials,
+		"/etc/shadow":                    credentials,
+		"/etc/ssh":                       credentials,
+		"/etc/docker/key.json":           credentials,
+		"/etc/kubernetes/admin.conf":     credentials,
+		"/root":                          credentials,
+		"/root/.ssh":                     credentials,
+		"/root/.kube/config":             credentials,
+		"/home":                          credentials,
+		"/home/ann":                      credentials,
+		"/home/ann/":                     credentials,
+		"/var/home/ann/.aws/credentials": credentials,
+		"/home/ann/.ssh/id_ed25519":      credentials,
+		"/home/ann/.config":              credentials,
+		"/home/ann/.config/gcloud":       credentials,
+		"/home/ann/.docker/config.json":  credentials,
+		"/var":                           credentials,
+		"/var/lib":                       credentials,
+		"/var/lib/kubelet/pods":          credentials,
+		"/var/lib/docker":                credentials,
+		"/var/lib/docker/containers":     credentials,
+		"/var/lib/etcd":                  credentials,
+
+		"/dev":               hostDevices,
+		"/dev/sda1":          hostDevices,
+		"/dev/nvme0n1":       hostDevices,
+		"/dev/disk/by-id/x":  hostDevices,
+		"/dev/mapper/vg-all": hostDevices,
+
+		// What benign compose files mount.
+		"/home/ann/src/app":               "",
+		"/home/ann/src/app/data":          "",
+		"/home/ann/src/app/.env":          "",
+		"/home/ann/.config/app":           "",
+		"/home/ann/.cache":                "",
+		"/home/ann/.m2":                   "",
+		"/home/ann/.ssh/known_hosts":      "",
+		"/home/ann/.ssh/id_rsa.pub":       "",
+		"/root/app":                       "",
+		"/srv/app/config":                 "",
+		"/srv/app/etc/shadow":             "",
+		"/opt/data/proc":                  "",
+		"/host":                           "",
+		"/data":                           "",
+		"/etc/localtime":                  "",
+		"/etc/timezone":                   "",
+		"/etc/hosts":                      "",
+		"/etc/passwd":                     "",
+		"/etc/ssl":                        "",
+		"/etc/ssl/certs":                  "",
+		"/etc/letsencrypt":                "",
+		"/etc/nginx/nginx.conf":           "",
+		"/etc/resolv.conf":                "",
+		"/etc/dockerish":                  "",
+		"/sys":                            "",
+		"/sys/fs/cgroup":                  "",
+		"/sys/kernel/debug":               "",
+		"/dev/shm":                        "",
+		"/dev/null":                       "",
+		"/dev/dri":                        "",
+		"/dev/snd":                        "",
+		"/dev/disk":                       "",
+		"/dev/log":                        "",
+		"/var/log":                        "",
+		"/var/run/dbus/system_bus_socket": "",
+		"/run/systemd/journal/socket":     "",
+		"/run/user/1000/pulse/native":     "",
+		"/tmp/.X11-unix":                  "",
+		"/lib/modules":                    "",
+		"/usr/share/ca-certificates":      "",
+		"/var/lib/postgresql/data":        "",
+		"/var/www":                        "",
+		"/mnt/media":                      "",
+		"/homes/ann":                      "",
+		"/rooted":                         "",
+	} {
+		got := OfContainer(&httpwire.Create{Paths: []string{source}})
+		if strings.Join(got, " ") != want {
+			t.Errorf("a mount of %s exposes %q, want %q", source, got, want)
+		}
+		if volume := OfVolume(&httpwire.Volume{Paths: []string{source}}); !slices.Equal(got, volume) {
+			t.Errorf("a volume of %s exposes %q, a mount %q", source, volume, got)
+		}
+	}
+}
+
+func TestOfContainer(t *testing.T) {
+	for _, test := range []struct {
+		create httpwire.Create
+		want   string
+	}{
+		{httpwire.Create{}, ""},
+		{httpwire.Create{Privileged: true}, privileged},
+		{httpwire.Create{PidMode: "host"}, hostPID},
+		{httpwire.Create{PidMode: "container:web", NetworkMode: "host"}, ""},
+		{httpwire.Create{CapAdd: []string{"NET_ADMIN", "CHOWN"}}, ""},
+		{httpwire.Create{CapAdd: []string{"NET_ADMIN", "cap_sys_admin"}}, capabilities},
+		{httpwire.Create{CapAdd: []string{"all"}}, capabilities},
+		{httpwire.Create{CapAdd: []string{"CAP_DAC_READ_SEARCH"}}, capabilities},
+		{httpwire.Create{Devices: []string{"/dev/dri/card0", "/dev/net/tun", "/dev/ttyUSB0", "/dev/kvm", "/dev/fuse", "/dev/snd", "nvidia.com/gpu=0"}}, ""},
+		{httpwire.Create{Devices: []string{"/dev/dri/card0", "/dev/vda1"}}, hostDevices},
+		{httpwire.Create{Devices: []string{"/dev/../dev/mem"}}, hostDevices},
+		{httpwire.Create{Devices: []string{"/dev/"}}, hostDevices},
+		{httpwire.Create{DeviceRules: []string{"c 188:* rwm"}}, ""},
+		{httpwire.Create{DeviceRules: []string{"c 188:* rwm", "b 8:0 r"}}, hostDevices},
+		{httpwire.Create{DeviceRules: []string{"a *:* rwm"}}, hostDevices},
+		{httpwire.Create{Privileged: true, PidMode: "host", CapAdd: []string{"ALL"}, Devices: []string{"/dev/sda"},
+			Paths: []string{"/srv", "/root/.ssh", "/proc", "/", "/var/run/docker.sock", "/run/crio/crio.sock"}}, strings.Join(exposures, " ")},
+	} {
+		if got := strings.Join(OfContainer(&test.create), " "); got != test.want {
+			t.Errorf("%+v exposes %q, want %q", test.create, got, test.want)
+		}
+	}
+}
+
+// FuzzOfContainer looks for spellings of a path that hide what it is.
+func FuzzOfContainer(f *testing.F) {
+	for _, p := range []string{"/", "/var/run/docker.sock", "/proc/1/root/etc", "/home/ann/.ssh", "/dev/sda", "/proc/self/root/proc/self/root"} {
+		f.Add(p)
+	}
+	f.Fuzz(func(t *testing.T, p string) {
+		p = "/" + p
+		want := OfContainer(&httpwire.Create{Paths: []string{p}})
+		for _, other := range []string{"/" + p, p + "/", p + "/.", "/.." + p, "/x/.." + p} {
+			if got := OfContainer(&httpwire.Create{Paths: []string{other}}); !slices.Equal(got, want) {
+				t.Errorf("%q exposes %q, %q exposes %q", p, want, other, got)
+			}
+		}
+	})
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !extract
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/containerapi/containerapi/plugin/config"
+	"github.com/containerapi/containerapi/plugin/correlate"
+	"github.com/containerapi/containerapi/plugin/input"
+	"github.com/containerapi/containerapi/plugin/input/dockerapi"
+	"github.com/containerapi/containerapi/plugin/input/dockerevents"
+	"github.com/containerapi/containerapi/plugin/input/k8saudit"
+	"github.com/containerapi/containerapi/plugin/input/replay"
+	"github.com/containerapi/containerapi/plugin/pipeline"
+)
+
+// dockerPorts are the ports that the Docker API is usually served at over TCP:
+// without TLS and with it.
+var dockerPorts = []uint16{2375, 2376}
+
+// openInputs opens the inputs that open_params names: URLs separated by
+// commas, or nothing for the local Docker Engine.
+func openInputs(params string, c config.Config) ([]pipeline.Input, error) {
+	var inputs []pipeline.Input
+	// A port is no input's own: the first engine's input looks after all.
+	ports := dockerPorts
+	for part := range strings.SplitSeq(params, ",") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			part = "docker://"
+		}
+		opened, err := openInput(part, c, ports)
+		if err != nil {
+			for _, open := range inputs {
+				err = errors.Join(err, open.Input.Close())
+			}
+			return nil, fmt.Errorf("open_params: %w", err)
+		}
+		if len(opened) > 1 {
+			ports = nil
+		}
+		inputs = append(inputs, opened...)
+	}
+	return inputs, nil
+}
+
+func openInput(part string, c config.Config, ports []uint16) ([]pipeline.Input, error) {
+	u, err := url.Parse(part)
+	if err != nil {
+		return nil, err
+	}
+	var name string
+	var in input.Input
+	switch u.Scheme {
+	case "":
+		name = "replay"
+		in, err = replay.Open(part, replay.Options{MaxLine: c.MaxLineSize})
+	case "file":
+		name = "file"
+		in, err = k8saudit.FollowFile(u.Path, k8saudit.FileOptions{MaxLine: c.MaxLineSize})
+	case "http", "https":
+		name = "webhook"
+		in, err = k8saudit.ListenWebhook(u, k8saudit.WebhookOptions{
+			MaxBatchSize: c.WebhookMaxBatchSize,
+			Deadline:     c.Deadline(),
+			Certificate:  c.SSLCertificate,
+			Key:          c.SSLKey,
+			ClientCA:     c.SSLClientCA,
+		})
+	case "docker", "docker+tcp":
+		return openDocker(u, c, ports)
+	default:
+		return nil, fmt.Errorf("%s: there is no input %q; there are http, https, file, docker, docker+tcp and a path without a scheme", part, u.Scheme)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return []pipeline.Input{{Name: name, Input: in}}, nil
+}
+
+// openDocker opens the events of a Docker Engine and, if it is on this host,
+// the requests to its API, at its socket and at TCP ports. Events and requests
+// of one act are told apart by the requests that both know of.
+func openDocker(u *url.URL, c config.Config, ports []uint16) ([]pipeline.Input, error) {
+	requests := correlate.NewLog()
+	events, err := dockerevents.Open(u, dockerevents.Options{
+		TLSCA:   c.DockerTLSCA,
+		TLSCert: c.DockerTLSCertificate,
+		TLSKey:  c.DockerTLSKey,
+		Cause:   requests.Attribute,
+	})
+	if err != nil {
+		return nil, err
+	}
+	inputs := []pipeline.Input{{Name: "docker_event", Input: events}}
+	if socket := events.Socket(); socket != "" {
+		inputs = append(inputs, pipeline.Input{Name: "docker_api", Input: dockerapi.Open(dockerapi.Options{
+			Socket:     socket,
+			Ports:      ports,
+			Containers: events.Containers().Find,
+			Requests:   requests,
+		})})
+	}
+	return inputs, nil
+}

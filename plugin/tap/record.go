@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tap
+
+import (
+	"bytes"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// Kind says what a record tells.
+type Kind uint8
+
+// Records of one connection come in the order of what they tell, but those of
+// two ends can overtake each other: Accept can come before its Connect, and
+// Request before the Sender that sent it if that is another process than the
+// one that connected. A Connect always comes before the first Request of its
+// connection.
+const (
+	// Connect: a process connected. Peer, Process, and the addresses on TCP,
+	// Local being the client's. On TCP any host's watched port counts: one
+	// without a matching Accept went elsewhere.
+	Connect = Kind(tapKindKIND_CONNECT)
+	// Sender: another process than the last, or the same one after an exec,
+	// sent on an open connection: it inherited it or was handed it. The same
+	// fields as Connect.
+	Sender = Kind(tapKindKIND_SENDER)
+	// Accept: a server took a connection. Conn, Peer, PID, Adopted, and the
+	// addresses on TCP, Local being the server's. On a unix socket Process
+	// has at least PID, UID and GID of who connected. If no Connect or Sender
+	// told more, and the process still runs, it has all but Args.
+	Accept = Kind(tapKindKIND_ACCEPT)
+	// Request: a server read from a connection. Conn, Peer, PID, Position,
+	// Total and Data, which is the beginning of Total.
+	Request = Kind(tapKindKIND_REQUEST)
+	// Response: a server began to write a response. Conn, Peer, PID, Position
+	// (what it had read by then), Total and Data: at most 512 bytes of the
+	// head and nothing behind its end.
+	Response = Kind(tapKindKIND_RESPONSE)
+	// Close: a server closed a connection. Conn. It can be missing: what it
+	// would have told follows from an Exit of the server.
+	Close = Kind(tapKindKIND_CLOSE)
+	// Exit: a process that used a watched socket ended. PID.
+	Exit = Kind(tapKindKIND_EXIT)
+)
+
+func (k Kind) String() string {
+	names := [...]string{Connect: "connect", Sender: "sender", Accept: "accept", Request: "request",
+		Response: "response", Close: "close", Exit: "exit"}
+	if int(k) >= len(names) || names[k] == "" {
+		return fmt.Sprintf("kind %d", uint8(k))
+	}
+	return names[k]
+}
+
+// ConnKey is a server's end of a connection. None is used twice while the
+// kernel runs.
+type ConnKey uint64
+
+// PeerKey is a client's end of a unix connection, 0 on TCP. It can be used
+// again once the connection is closed at both ends; a new Connect says so.
+type PeerKey uint64
+
+// Record is what the kernel's side tells. Which fields are set depends on Kind.
+type Record struct {
+	Kind Kind
+	// Time is when it happened, in nanoseconds of the Unix epoch; Boot the
+	// same by CLOCK_BOOTTIME.
+	Time int64
+	Boot uint64
+	// PID is the process whose system call it was, in the kernel's own pid
+	// namespace like all pids here.
+	PID  uint32
+	Conn ConnKey
+	Peer PeerKey
+	// Adopted is a connection whose accept was not seen: it is older than the
+	// tap, or was forgotten. Its first bytes can be the middle of a request.
+	Adopted bool
+	// Position is how many bytes were read from the connection before, and
+	// Total how many this is about. A Position other than the last one's
+	// Position + Total means that records were lost.
+	Position uint64
+	Total    int
+	// Data is at most Total bytes. What is not in it was not copied: by wish
+	// ([Tap.Skim]), because the read was too large (more than 64 KiB), or
+	// because it could not be seen.
+	Data          []byte
+	Process       Process
+	Local, Remote netip.AddrPort
+}
+
+// Process is a client as the kernel knew it at that moment.
+type Process struct {
+	// PID is the process' id, TID the thread's, PPID the parent's.
+	PID, TID, PPID uint32
+	// UID and GID are the effective ones, as SO_PEERCRED has them. LoginUID is
+	// 4294967295 if unset.
+	UID, GID, LoginUID uint32
+	// Start is when it began, in nanoseconds of CLOCK_BOOTTIME. It is 0 if only
+	// PID, UID and GID are known.
+	Start uint64
+	// Comm and ParentComm are the names of the main threads.
+	Comm, ParentComm string
+	// ExePath is the executable as /proc/PID/exe shows it to the host: the path
+	// in the process' mount namespace, with " (deleted)" behind if it is none
+	// any more. A path with too many parts begins with "...".
+	ExePath string
+	// Args is the command line, at most 4096 bytes; ArgsCut if there was more.
+	// It is nil if it could not be read: /proc/PID/cmdline may have it.
+	Args    []string
+	ArgsCut bool
+	// Cgroup is the path in the unified hierarchy, or with cgroup v1 in the one
+	// of the pids or memory controller. It begins with "..." if it is too long.
+	Cgroup string
+	// NamespacePID is the id in the process' own pid namespace, PIDNamespace
+	// and MountNamespace are the inodes in /proc/PID/ns.
+	NamespacePID, PIDNamespace, MountNamespace uint32
+}
+
+// decode reads a record that the kernel's side wrote. Data refers to b.
+func (r *Record) decode(b []byte) error {
+	var h tapHeader
+	if fill(&h, b) < int(unsafe.Sizeof(h)) {
+		return fmt.Errorf("read request tap: record of %d bytes", len(b))
+	}
+	*r = Record{
+		Kind: Kind(h.Kind),
+		Boot: h.Time,
+		Time: int64(h.Time) + bootTime(),
+		PID:  h.Pid,
+		Conn: ConnKey(h.Conn),
+		Peer: PeerKey(h.Peer),
+	}
+	switch r.Kind {
+	case Connect, Sender, Accept:
+		return r.decodePeer(b)
+	case Request, Response:
+		return r.decodeData(b)
+	case Close, Exit:
+		return nil
+	}
+	return fmt.Errorf("read request tap: record of unknown %s", r.Kind)
+}
+
+func (r *Record) decodeData(b []byte) error {
+	var e struct {
+		H        tapHeader
+		Position uint64
+		Total    uint32
+		Length   uint32
+	}
+	n := fill(&e, b)
+	if n < int(unsafe.Sizeof(e)) || int(e.Length) > len(b)-n {
+		return fmt.Errorf("read request tap: %s of %d bytes", r.Kind, len(b))
+	}
+	r.Position, r.Total = e.Position, int(e.Total)
+	r.Data = b[n : n+int(e.Length) : n+int(e.Length)]
+	return nil
+}
+
+func (r *Record) decodePeer(b []byte) error {
+	var e tapPeerEvent
+	head := int(unsafe.Offsetof(e.Text))
+	p := &e.P
+	if fill(&e, b) < head || uint64(p.CgroupLen)+uint64(p.ExeLen)+uint64(p.ArgsLen) > uint64(len(b)-head) {
+		return fmt.Errorf("read request tap: %s of %d bytes", r.Kind, len(b))
+	}
+	text := b[head:]
+	cgroup, text := text[:p.CgroupLen], text[p.CgroupLen:]
+	exe, args := text[:p.ExeLen], text[p.ExeLen:p.ExeLen+p.ArgsLen]
+	has := func(f tapFlag) bool { return p.Flags&f != 0 }
+
+	r.Adopted = has(tapFlagFLAG_ADOPTED)
+	r.Local = address(e.A.Family, e.A.Local, e.A.LocalPort)
+	r.Remote = address(e.A.Family, e.A.Remote, e.A.RemotePort)
+	r.Process = Process{
+		PID: p.Pid, TID: p.Tid, PPID: p.Ppid,
+		UID: p.Uid, GID: p.Gid, LoginUID: p.Loginuid,
+		Start: p.Start,
+		Comm:  cString(p.Comm[:]), ParentComm: cString(p.ParentComm[:]),
+		ArgsCut:      has(tapFlagFLAG_ARGS_CUT),
+		NamespacePID: p.NsPid, PIDNamespace: p.PidNs, MountNamespace: p.MntNs,
+	}
+	if p.Start == 0 {
+		return nil
+	}
+	r.Process.Cgroup = path(cgroup, has(tapFlagFLAG_CGROUP_CUT))
+	if len(exe) > 0 {
+		r.Process.ExePath = path(exe, has(tapFlagFLAG_EXE_CUT))
+		if has(tapFlagFLAG_EXE_DELETED) {
+			r.Process.ExePath += " (deleted)"
+		}
+	}
+	if len(args) > 0 {
+		r.Process.Args = strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00")
+	}
+	return nil
+}
+
+// fill copies what fits of b to the memory of v and returns how much it was.
+func fill[T any](v *T, b []byte) int {
+	return copy(unsafe.Slice((*byte)(unsafe.Pointer(v)), unsafe.Sizeof(*v)), b)
+}
+
+func cString(b []byte) string {
+	s, _, _ := bytes.Cut(b, []byte{0})
+	return string(s)
+}
+
+// path joins parts that end in NUL each and come last part first.
+func path(parts []byte, cut bool) string {
+	names := strings.Split(strings.TrimSuffix(string(parts), "\x00"), "\x00")
+	slices.Reverse(names)
+	prefix := "/"
+	if cut {
+		prefix = ".../"
+	}
+	return prefix + strings.Join(names, "/")
+}
+
+func address(family uint16, ip [16]byte, port uint16) netip.AddrPort {
+	switch family {
+	case unix.AF_INET:
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(ip[:4])), port)
+	case unix.AF_INET6:
+		return netip.AddrPortFrom(netip.AddrFrom16(ip).Unmap(), port)
+	}
+	return netip.AddrPort{}
+}
+
+// bootTime is what CLOCK_REALTIME is ahead of CLOCK_BOOTTIME, in nanoseconds.
+// It is asked for each time: the clock may be set.
+func bootTime() int64 {
+	var real, boot unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_REALTIME, &real)
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot)
+	return real.Nano() - boot.Nano()
+}
