@@ -138,7 +138,7 @@ var investigation = map[string]string{
 	"kube.path":                     "overrides; outputs show kube.uri",
 	"kube.user.uid":                 "to tell an account from its namesake before it",
 	"kube.serviceaccount.namespace": "overrides for all accounts of a namespace",
-	"kube.sourceips":               "what the client claims; outputs show kube.sourceip",
+	"kube.sourceips":                "what the client claims; outputs show kube.sourceip",
 	"kube.target.resource":          "rules on what api.operation has no name for",
 	"kube.target.subresource":       "rules on what api.operation has no name for",
 	"kube.target.group":             "rules on what api.operation has no name for",

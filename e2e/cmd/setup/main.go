@@ -21,8 +21,8 @@ import (
 	"time"
 
 	"github.com/containerapi/containerapi/e2e/engine"
-	"github.com/containerapi/containerapi/e2e/kube"
 	"github.com/containerapi/containerapi/e2e/falcoctl"
+	"github.com/containerapi/containerapi/e2e/kube"
 	"github.com/containerapi/containerapi/e2e/process"
 )
 
