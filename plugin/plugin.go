@@ -14,6 +14,7 @@ import (
 	"github.com/containerapi/containerapi/plugin/falco"
 	"github.com/containerapi/containerapi/plugin/field"
 	"github.com/containerapi/containerapi/plugin/history"
+	"github.com/containerapi/containerapi/plugin/meaning"
 )
 
 // version is the plugin's and the rules' version.
@@ -40,7 +41,7 @@ func (p *Plugin) Info() *plugins.Info {
 	return &plugins.Info{
 		ID:          pluginID,
 		Name:        pluginName,
-		Description: "Credential access through container APIs: Kubernetes audit events and Docker Engine events",
+		Description: "Credential access through container APIs: every request to the Docker API with the process behind it, Docker Engine events, Kubernetes audit events",
 		EventSource: eventSource,
 		Contact:     "github.com/containerapi/containerapi",
 		Version:     version,
@@ -87,7 +88,7 @@ func (p *Plugin) Values(payload []byte, to *falco.Block) {
 		if err != nil {
 			return
 		}
-		field.Understand(e)
+		meaning.Classify(e)
 		p.history.MarkRepeated(e)
 		field.Fill(e, to)
 	})

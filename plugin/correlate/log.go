@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/containerapi/containerapi/plugin/docker"
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/operation"
 )
@@ -39,13 +40,6 @@ const (
 	// a client can send a mebibyte.
 	maxID = 1024
 )
-
-// unrequested are the operations of events that no request of the same
-// operation causes: nothing is to be waited for.
-var unrequested = map[string]bool{
-	"container.detach": true, "container.die": true, "container.health": true, "container.oom": true,
-	"exec.detach": true, "volume.mount": true, "volume.unmount": true, "system.reload": true,
-}
 
 // Log holds the last requests that were seen, by which a Docker event finds
 // the client that caused it. It is safe for use by several goroutines.
@@ -134,13 +128,12 @@ func (l *Log) wake() {
 // if that request's own event tells of the same act. An event waits a moment
 // for its request.
 func (l *Log) Attribute(ctx context.Context, e *event.Event) {
-	meaning := operation.DockerEvent(e.Docker.Type, e.Docker.Action)
-	op := meaning.Name
-	if unrequested[op] || op == operation.Other.Name {
+	if !docker.EventRequested(e.Docker.Type, e.Docker.Action) {
 		return
 	}
+	op := docker.EventOperation(e.Docker.Type, e.Docker.Action)
 	wait := shortWait
-	if meaning.Credential != operation.None {
+	if op.Credential != operation.None {
 		wait = requestWait
 	}
 	// Events that came together wait together.
@@ -148,7 +141,7 @@ func (l *Log) Attribute(ctx context.Context, e *event.Event) {
 	defer deadline.Stop()
 	for since := 0; ; {
 		l.mu.Lock()
-		found := l.find(e, op, since)
+		found := l.find(e, op.Name, since)
 		since = l.n
 		taps, news := l.taps, l.news
 		l.mu.Unlock()
@@ -185,10 +178,10 @@ func (l *Log) find(e *event.Event, op string, since int) bool {
 }
 
 // findExec is find for the events of an exec. Who starts it is who does it;
-// that it was created is the act that was told of.
+// that it was created is the act that the request reported.
 func (l *Log) findExec(e *event.Event, since int) bool {
 	d := &e.Docker
-	start := l.last(e, 0, func(r *entry) bool { return r.Operation == "exec.start" && r.ID == d.ExecID })
+	start := l.last(e, 0, func(r *entry) bool { return r.Operation == operation.ExecStart && r.ID == d.ExecID })
 	if d.Action == "exec_die" {
 		if start != nil {
 			d.Client = start.Client
@@ -197,7 +190,7 @@ func (l *Log) findExec(e *event.Event, since int) bool {
 	}
 	command := maphash.String(l.seed, d.Command)
 	create := l.last(e, since, func(r *entry) bool {
-		return r.Operation == "container.exec" && (r.command == command || r.Partial) && r.names(d) &&
+		return r.Operation == operation.ContainerExec && (r.command == command || r.Partial) && r.names(d) &&
 			!(d.Action == "exec_create" && r.reported) && !(d.Action == "exec_start" && r.started)
 	})
 	switch {
@@ -205,7 +198,7 @@ func (l *Log) findExec(e *event.Event, since int) bool {
 		return false
 	case create == nil:
 		// The exec was created before there was a tap: this event is the only
-		// one that tells of it.
+		// one that reports it.
 		d.Client = start.Client
 		return true
 	case d.Action == "exec_create":

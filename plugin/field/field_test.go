@@ -6,48 +6,56 @@ import (
 	goflag "flag"
 	"fmt"
 	"net/netip"
-	"net/url"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/falco"
 	"github.com/containerapi/containerapi/plugin/falco/falcotest"
 )
 
-var update = goflag.Bool("update", false, "write the field table of README.md")
+var update = goflag.Bool("update", false, "write docs/fields.md")
 
-// The README's table is made from the fields; go test ./plugin/field -update
-// writes it.
-func TestReadme(t *testing.T) {
-	const path, begin, end = "../../README.md", "<!-- fields -->\n", "<!-- /fields -->\n"
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, ok := strings.Cut(string(b), begin)
-	_, after, ok2 := strings.Cut(rest, end)
-	if !ok || !ok2 {
-		t.Fatalf("%s has no %s and %s", path, begin, end)
-	}
-	var table strings.Builder
-	table.WriteString("| field | type | meaning |\n| --- | --- | --- |\n")
+// fieldsPage returns docs/fields.md.
+func fieldsPage() string {
+	var page strings.Builder
+	page.WriteString(`<!-- Made by make generate from plugin/field/table.go: do not edit. -->
+
+# Fields
+
+` + "`api.*`" + ` mean the same for both APIs, ` + "`kube.*` and `kubectl.*`" + ` are of Kubernetes audit events, ` + "`docker.*`" + ` of requests to a
+Docker Engine and of its events. A field without a value for an event is what no comparison is true of. The values of
+` + "`api.operation`" + ` are in [operations.md](operations.md).
+
+| field | type | meaning |
+| --- | --- | --- |
+`)
 	for _, f := range All() {
 		name, list := f.Value.Type()
 		if list {
 			name += " list"
 		}
-		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", f.Name, name, f.Desc)
+		fmt.Fprintf(&page, "| `%s` | %s | %s |\n", f.Name, name, f.Desc)
 	}
-	want := before + begin + table.String() + end + after
+	return page.String()
+}
+
+// docs/fields.md is made from the fields; make generate writes it.
+func TestFieldsPage(t *testing.T) {
+	const path = "../../docs/fields.md"
+	want := fieldsPage()
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
-	} else if want != string(b) {
-		t.Errorf("the field table of %s is not that of the fields: run go test ./plugin/field -update", path)
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s is not what the table of fields says: run make generate", path)
 	}
 }
 
@@ -59,102 +67,18 @@ func TestTable(t *testing.T) {
 			t.Errorf("%q is no good name for a field, or there twice", f.Name)
 		}
 		seen[f.Name] = true
+		// Elasticsearch makes an object of a name with a dot behind it, and
+		// drops what is a value at the same name.
+		for _, other := range All() {
+			if strings.HasPrefix(other.Name, f.Name+".") {
+				t.Errorf("%s is the beginning of %s", f.Name, other.Name)
+			}
+		}
 		if !strings.HasSuffix(f.Desc, ".") {
 			t.Errorf("%s: the description is no sentence", f.Name)
 		}
 	}
 	Entries() // panics above falco.MaxFields
-}
-
-// audit returns an event with this request.
-func audit(verb, resource, uri string) *event.Event {
-	e := &event.Event{Input: event.KubernetesAudit}
-	e.Kubernetes = event.Kubernetes{Stage: "ResponseComplete", Code: 200, Verb: verb, RequestURI: uri, UserAgent: "kubectl/v1.34.2 (linux/amd64)"}
-	e.Kubernetes.Resource, e.Kubernetes.Subresource, _ = strings.Cut(resource, "/")
-	return e
-}
-
-func TestKubectlVerb(t *testing.T) {
-	for _, test := range []struct{ verb, resource, uri, command, want string }{
-		{"list", "secrets", "/api/v1/secrets?limit=500", "", "get"},
-		{"watch", "secrets", "/api/v1/secrets?watch=true", "", "get"},
-		{"get", "pods/log", "/api/v1/namespaces/a/pods/b/log", "", "logs"},
-		{"get", "pods/exec", "", "cat /etc/passwd", "exec"},
-		{"create", "pods/exec", "", "tar cf - /etc", "cp"},
-		{"create", "pods/exec", "", "tar xmf - -C /tmp", "cp"},
-		{"create", "pods/attach", "", "", "attach"},
-		{"create", "pods/portforward", "", "", "port-forward"},
-		{"patch", "pods/ephemeralcontainers", "", "", "debug"},
-		{"create", "serviceaccounts/token", "", "", "create token"},
-		{"create", "selfsubjectaccessreviews", "", "", "auth can-i"},
-		{"list", "events", "/api/v1/namespaces/a/events?fieldSelector=involvedObject.name%3Db", "", "describe"},
-		{"patch", "deployments", "/apis/x?fieldManager=kubectl-client-side-apply", "", "apply"},
-		{"patch", "deployments", "/apis/x?fieldManager=kubectl-rollout", "", "rollout"},
-		{"create", "pods", "/api/v1/namespaces/a/pods?fieldManager=kubectl-run", "", "run"},
-		{"delete", "pods", "", "", "delete"},
-	} {
-		e := audit(test.verb, test.resource, test.uri)
-		e.Kubernetes.Command = test.command
-		if got := kubectlVerb(&e.Kubernetes); got != test.want {
-			t.Errorf("%s %s %s %q is kubectl %q, want %q", test.verb, test.resource, test.uri, test.command, got, test.want)
-		}
-		e.Kubernetes.UserAgent = "curl/8.0"
-		if got := kubectlVerb(&e.Kubernetes); got != "" {
-			t.Errorf("curl has kubectl.verb %q", got)
-		}
-	}
-}
-
-// A selector decides whether a rule stays silent, so it must be read as the
-// API server reads it.
-func TestQuery(t *testing.T) {
-	for uri, want := range map[string]string{
-		"/api/v1/secrets": "",
-		"/api/v1/secrets?labelSelector=owner%3Dhelm":           "owner=helm",
-		"/api/v1/secrets?limit=1&labelSelector=a%2Cb&x=y":      "a,b",
-		"/api/v1/secrets?labelSelecto%72=&labelSelector=a":     "",
-		"/api/v1/secrets?labelSelector=&labelSelector=a":       "",
-		"/api/v1/secrets?x=labelSelector%3Da":                  "",
-		"/api/v1/secrets?labelSelector=a;b&labelSelector=c":    "c",
-		"/api/v1/secrets?labelSelector=%zz&labelSelector=good": "good",
-		"/api/v1/secrets?labelSelector=a+b":                    "a b",
-	} {
-		if got := query(uri, "labelSelector"); got != want {
-			t.Errorf("%s: labelSelector is %q, want %q", uri, got, want)
-		}
-	}
-}
-
-func FuzzQuery(f *testing.F) {
-	f.Add("/x?labelSelector=a%2Cb&limit=1", "labelSelector")
-	f.Add("?&=0", "")
-	f.Add("?+=0", " ")
-	f.Fuzz(func(t *testing.T, uri, name string) {
-		// The API server uses Go's own parser, and ignores its error.
-		_, raw, _ := strings.Cut(uri, "?")
-		values, _ := url.ParseQuery(raw)
-		if got, want := query(uri, name), values.Get(name); got != want {
-			t.Errorf("query(%q, %q) = %q, net/url says %q", uri, name, got, want)
-		}
-	})
-}
-
-func TestOutcome(t *testing.T) {
-	for code, want := range map[uint64]event.Outcome{
-		0: event.Failed, 101: event.Allowed, 200: event.Allowed, 201: event.Allowed, 304: event.Allowed,
-		401: event.Denied, 403: event.Denied, 404: event.Failed, 429: event.Failed, 500: event.Failed,
-	} {
-		e := audit("get", "secrets", "")
-		e.Kubernetes.Code = code
-		if Understand(e); e.Outcome != want || !IsAct(e) {
-			t.Errorf("%d is %q, act: %t; want %q", code, e.Outcome, IsAct(e), want)
-		}
-	}
-	e := audit("get", "secrets", "")
-	e.Kubernetes.Stage, e.Kubernetes.Code = "RequestReceived", 0
-	if Understand(e); e.Outcome != event.Pending || IsAct(e) {
-		t.Errorf("an announced request is %q, act: %t", e.Outcome, IsAct(e))
-	}
 }
 
 // state is a plugin whose events have these values.

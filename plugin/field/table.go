@@ -7,6 +7,9 @@ import (
 	"net/netip"
 
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/kubernetes"
+	"github.com/containerapi/containerapi/plugin/meaning"
+	"github.com/containerapi/containerapi/plugin/operation"
 )
 
 // common are the fields that mean the same for both APIs.
@@ -14,7 +17,7 @@ var common = []Field{
 	{"api.input", "The input that the event comes from: `k8s_audit`, `docker_event` or `docker_api`.",
 		text(func(e *event.Event) string { return e.Input.String() })},
 	{"api.act", "True for the one event of each act that a rule should judge; false for the announcement of a request (stage `RequestReceived`) and for later stages of an act that an earlier event told of.",
-		flag(func(e *event.Event) (bool, bool) { return IsAct(e), true })},
+		flag(func(e *event.Event) (bool, bool) { return meaning.IsAct(e), true })},
 	{"api.operation", "What was done, such as `secret.list`, `pod.exec` or `container.export`; `other` where it has nothing to do with credentials.",
 		text(func(e *event.Event) string { return e.Operation })},
 	{"api.credential", "The kind of credential that the operation can leak: `secret`, `configmap`, `token`, `environment`, `logs` or `filesystem`. No value where it can leak none.",
@@ -24,7 +27,7 @@ var common = []Field{
 	{"api.object", "What was acted on: `namespace/name`, `namespace/*` for all of a namespace, `*` for all there are, a path for what is no resource; the name of a container, image or volume in Docker.",
 		joined(func(e *event.Event) (string, string, string) {
 			if e.Input == event.KubernetesAudit {
-				return object(&e.Kubernetes)
+				return kubernetes.Object(&e.Kubernetes)
 			}
 			return "", "", cmp.Or(e.Docker.Container.Name, e.Docker.ActorName, e.Docker.ActorID)
 		})},
@@ -72,12 +75,15 @@ var kube = []Field{
 	{"kube.user.groups", "The groups of that user.",
 		texts(func(e *event.Event) []string { return e.Kubernetes.User.Groups })},
 	{"kube.serviceaccount.namespace", "The namespace of the service account that made the request. No value for other users.",
-		text(func(e *event.Event) string { namespace, _ := serviceAccount(e.Kubernetes.User.Name); return namespace })},
+		text(func(e *event.Event) string {
+			namespace, _ := kubernetes.ServiceAccount(e.Kubernetes.User.Name)
+			return namespace
+		})},
 	{"kube.serviceaccount.name", "The name of the service account that made the request. No value for other users.",
-		text(func(e *event.Event) string { _, name := serviceAccount(e.Kubernetes.User.Name); return name })},
+		text(func(e *event.Event) string { _, name := kubernetes.ServiceAccount(e.Kubernetes.User.Name); return name })},
 	{"kube.own_namespace", "True if a service account acts in its own namespace, false if it acts in another or in all. No value for other users.",
 		flag(func(e *event.Event) (bool, bool) {
-			namespace, _ := serviceAccount(e.Kubernetes.User.Name)
+			namespace, _ := kubernetes.ServiceAccount(e.Kubernetes.User.Name)
 			return namespace == e.Kubernetes.Namespace, namespace != ""
 		})},
 	{"kube.impersonated.user", "Who the user acted as, or tried to.",
@@ -95,7 +101,7 @@ var kube = []Field{
 	{"kube.useragent", "The User-Agent, which is whatever the client likes.",
 		text(func(e *event.Event) string { return e.Kubernetes.UserAgent })},
 	{"kube.client", "The program that the User-Agent names: `kubectl`, `helm`, `curl`, a binary that uses client-go. A claim, no proof.",
-		text(func(e *event.Event) string { return clientName(e.Kubernetes.UserAgent) })},
+		text(func(e *event.Event) string { return kubernetes.Client(e.Kubernetes.UserAgent) })},
 	{"kube.target.resource", "The resource that the request is about, such as `secrets`.",
 		text(func(e *event.Event) string { return e.Kubernetes.Resource })},
 	{"kube.target.subresource", "The subresource, such as `exec`.",
@@ -107,11 +113,13 @@ var kube = []Field{
 	{"kube.target.group", "The API group of the resource. No value for the core group.",
 		text(func(e *event.Event) string { return e.Kubernetes.APIGroup })},
 	{"kube.all_namespaces", "True if the request lists, watches or deletes a namespaced resource of all namespaces at once.",
-		flag(func(e *event.Event) (bool, bool) { return allNamespaces(&e.Kubernetes), e.Kubernetes.Resource != "" })},
+		flag(func(e *event.Event) (bool, bool) {
+			return kubernetes.AllNamespaces(&e.Kubernetes), e.Kubernetes.Resource != ""
+		})},
 	{"kube.label_selector", "The label selector of a list or watch, which the API server enforces.",
-		text(func(e *event.Event) string { return query(e.Kubernetes.RequestURI, "labelSelector") })},
+		text(func(e *event.Event) string { return kubernetes.Query(e.Kubernetes.RequestURI, "labelSelector") })},
 	{"kube.field_selector", "The field selector of a list or watch, which the API server enforces.",
-		text(func(e *event.Event) string { return query(e.Kubernetes.RequestURI, "fieldSelector") })},
+		text(func(e *event.Event) string { return kubernetes.Query(e.Kubernetes.RequestURI, "fieldSelector") })},
 	{"kube.exec.command", "The command of a `kubectl exec`, its words joined by a space; `kubectl cp` is an exec of `tar`. What looks like a password or token in it is shown as `***`.",
 		text(func(e *event.Event) string { return e.Kubernetes.Command })},
 	{"kube.response.code", "The HTTP status of the response.",
@@ -131,9 +139,9 @@ var kube = []Field{
 	{"kube.token.node", "The node that the request's token is bound to.",
 		text(func(e *event.Event) string { return e.Kubernetes.TokenNode })},
 	{"kubectl.verb", "The kubectl subcommand that makes such a request: `get`, `logs`, `exec`, `cp`, `create token`, `describe` where the audit trail can tell. No value for other clients.",
-		text(func(e *event.Event) string { return kubectlVerb(&e.Kubernetes) })},
+		text(func(e *event.Event) string { return kubernetes.KubectlVerb(&e.Kubernetes) })},
 	{"kubectl.resource", "The resource that the kubectl command is about, such as `secrets`. No value for other clients.",
-		text(func(e *event.Event) string { return kubectlResource(&e.Kubernetes) })},
+		text(func(e *event.Event) string { return kubernetes.KubectlResource(&e.Kubernetes) })},
 }
 
 // hasClient reports whether the process behind a Docker event is known.
@@ -195,7 +203,7 @@ var docker = []Field{
 		text(func(e *event.Event) string { return e.Docker.Request.CreateImage })},
 	{"docker.create.privileged", "True if a container is to be created with all privileges.",
 		flag(func(e *event.Event) (bool, bool) {
-			return e.Docker.Request.CreatePrivileged, e.Input == event.DockerAPI && e.Operation == "container.create"
+			return e.Docker.Request.CreatePrivileged, e.Input == event.DockerAPI && e.Operation == operation.ContainerCreate
 		})},
 	{"docker.create.mounts", "What a container is to be created with, as `source:target`; of a volume that is to be created what of the host it shows, as `source:volume`.",
 		texts(func(e *event.Event) []string { return e.Docker.Request.CreateMounts })},
@@ -221,10 +229,19 @@ var docker = []Field{
 		text(func(e *event.Event) string { return e.Docker.ExecID })},
 	{"docker.exec.privileged", "True if the command of an exec gets all privileges. Only for requests.",
 		flag(func(e *event.Event) (bool, bool) {
-			return e.Docker.Request.ExecPrivileged, e.Input == event.DockerAPI && e.Operation == "container.exec"
+			return e.Docker.Request.ExecPrivileged, e.Input == event.DockerAPI && e.Operation == operation.ContainerExec
 		})},
 	{"docker.exec.healthcheck", "True if the command is the health check that the container was configured with, which Docker runs by itself.",
 		flag(func(e *event.Event) (bool, bool) { return e.Docker.HealthCheck, e.Docker.Command != "" })},
 	{"docker.exit_code", "The exit code of a container or exec that ended.",
 		text(func(e *event.Event) string { return e.Docker.ExitCode })},
+}
+
+// address returns the IP address that a source names, or the zero Addr.
+func address(s string) netip.Addr {
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a
 }

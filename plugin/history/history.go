@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package history remembers what identities did, so that an event can say
-// whether it is the first of its kind, one of many, or the same act told
+// whether it is the first of its kind, one of many, or the same act reported
 // again. What it remembers is bounded: the least recently used is forgotten.
 package history
 
@@ -15,14 +15,16 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/kubernetes"
+	"github.com/containerapi/containerapi/plugin/operation"
 )
 
 // How much is remembered.
 const (
-	maxDoers       = 65536
+	maxActors      = 65536
 	maxBursts      = 8192
 	maxCredentials = 8192
-	maxTold        = 65536
+	maxReported    = 65536
 	maxActs        = 64
 	maxSources     = 16
 )
@@ -75,10 +77,10 @@ type use struct {
 	peer uint64
 }
 
-// Undo is what Tell added to the history, to be taken back by Forget.
+// Undo is what Observe added to the history, to be taken back by Revert.
 type Undo struct {
-	doer, burst, told uint64
-	// tried and done report that the doer is new, and that it was done for the
+	actor, burst, reported uint64
+	// tried and done report that the actor is new, and that it was done for the
 	// first time.
 	tried, done bool
 	use         *use
@@ -88,10 +90,10 @@ type Undo struct {
 func New() *History {
 	h := &History{seed: maphash.MakeSeed()}
 	// The only error is a size that is not positive.
-	h.actors, _ = simplelru.NewLRU[uint64, *actor](maxDoers, nil)
+	h.actors, _ = simplelru.NewLRU[uint64, *actor](maxActors, nil)
 	h.bursts, _ = simplelru.NewLRU[uint64, *burst](maxBursts, nil)
 	h.credentials, _ = simplelru.NewLRU[uint64, *credential](maxCredentials, nil)
-	h.reported, _ = simplelru.NewLRU[uint64, struct{}](maxTold, nil)
+	h.reported, _ = simplelru.NewLRU[uint64, struct{}](maxReported, nil)
 	return h
 }
 
@@ -111,7 +113,7 @@ func (h *History) Observe(e *event.Event) Undo {
 	return m
 }
 
-// MarkRepeated is Tell for an event that another plugin collected: it sets
+// MarkRepeated is Observe for an event that another plugin collected: it sets
 // Repeated only.
 func (h *History) MarkRepeated(e *event.Event) {
 	h.mu.Lock()
@@ -128,19 +130,19 @@ func (h *History) stage(e *event.Event, m *Undo) {
 }
 
 // Revert takes back what an event added that was not delivered in the end, and
-// will be told again.
+// will be reported again.
 func (h *History) Revert(m Undo) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if m.told != 0 {
-		h.reported.Remove(m.told)
+	if m.reported != 0 {
+		h.reported.Remove(m.reported)
 	}
 	if m.use != nil {
 		*m.use = use{}
 	}
 	if m.tried {
-		h.actors.Remove(m.doer)
-	} else if d, ok := h.actors.Peek(m.doer); ok && m.done {
+		h.actors.Remove(m.actor)
+	} else if d, ok := h.actors.Peek(m.actor); ok && m.done {
 		d.done = false
 	}
 	if b, ok := h.bursts.Peek(m.burst); ok {
@@ -148,10 +150,10 @@ func (h *History) Revert(m Undo) {
 	}
 }
 
-// repeated reports whether an earlier event told of the same act, and
+// repeated reports whether an earlier event reported the same act, and
 // remembers this one.
 func (h *History) repeated(k *event.Kubernetes, m *Undo) bool {
-	if !longRunning(k) {
+	if !kubernetes.LongRunning(k) {
 		return false
 	}
 	// The audit id alone will not do: a client may send its own, and hide one
@@ -161,32 +163,15 @@ func (h *History) repeated(k *event.Kubernetes, m *Undo) bool {
 		return true
 	}
 	h.reported.Add(id, struct{}{})
-	m.told = id
+	m.reported = id
 	return false
 }
-
-// longRunning reports whether a request may have several events with an
-// outcome: ResponseStarted, and ResponseComplete when the stream ends. See
-// BasicLongRunningRequestCheck in k8s.io/apiserver/pkg/endpoints/filters.
-func longRunning(k *event.Kubernetes) bool {
-	if k.Stage == "ResponseStarted" || k.Verb == "watch" || k.Verb == "proxy" {
-		return true
-	}
-	switch k.Subresource {
-	case "attach", "exec", "log", "portforward", "proxy":
-		return true
-	}
-	return false
-}
-
-// unnamed reports whether an operation is one of many that have no name.
-func unnamed(operation string) bool { return operation == "other" || operation == "unreadable" }
 
 func (h *History) see(e *event.Event, m *Undo) {
 	if h.start == 0 {
 		h.start = e.Time
 	}
-	if !unnamed(e.Operation) {
+	if operation.Named(e.Operation) {
 		h.act(e, m)
 	}
 	// A credential that is stolen may have been used for anything before.
@@ -231,7 +216,7 @@ func (h *History) act(e *event.Event, m *Undo) {
 		// Not the process: each of many commands is another.
 		c := &d.Client
 		m.burst = h.key(c.ExePath, subcommand(c.Cmdline), strconv.FormatInt(c.UID, 10), c.Container.ID, c.Addr, d.Daemon, e.Operation, outcome)
-		m.doer = h.key(c.ExePath, strconv.FormatInt(c.UID, 10), c.Container.ID, c.Addr, d.Daemon, e.Operation)
+		m.actor = h.key(c.ExePath, strconv.FormatInt(c.UID, 10), c.Container.ID, c.Addr, d.Daemon, e.Operation)
 		object = h.key(cmp.Or(d.Container.ID, d.Container.Name, d.Request.Path))
 	} else {
 		address := ""
@@ -239,16 +224,16 @@ func (h *History) act(e *event.Event, m *Undo) {
 			address = k.Peer() // all that tells one from another
 		}
 		m.burst = h.key(k.User.Name, address, k.Impersonated.Name, e.Operation, outcome)
-		m.doer = h.key(k.User.Name, address, k.Impersonated.Name, e.Operation, k.Namespace)
+		m.actor = h.key(k.User.Name, address, k.Impersonated.Name, e.Operation, k.Namespace)
 		object = h.key(k.Namespace, k.Name)
 	}
 
 	// What was tried in vain does not make what is done later less new.
 	done := e.Outcome == event.Allowed || e.Outcome == event.Unanswered
-	known, ok := h.actors.Get(m.doer)
+	known, ok := h.actors.Get(m.actor)
 	if !ok {
 		known = new(actor)
-		h.actors.Add(m.doer, known)
+		h.actors.Add(m.actor, known)
 		m.tried = true
 	}
 	m.done = done && !known.done

@@ -273,7 +273,7 @@ func TestForget(t *testing.T) {
 // What is remembered has a bound, whatever comes.
 func TestBounded(t *testing.T) {
 	h := New()
-	for i := range maxTold + 5000 {
+	for i := range maxReported + 5000 {
 		e := read(time.Duration(i)*time.Millisecond, "pod")
 		e.Kubernetes.User.Name = fmt.Sprint("user-", i)
 		e.Kubernetes.CredentialID = fmt.Sprint("JTI=", i)
@@ -281,7 +281,7 @@ func TestBounded(t *testing.T) {
 		e.Kubernetes.Stage = "ResponseStarted"
 		h.Observe(e)
 	}
-	if h.actors.Len() != maxDoers || h.bursts.Len() != maxBursts || h.credentials.Len() != maxCredentials || h.reported.Len() != maxTold {
+	if h.actors.Len() != maxActors || h.bursts.Len() != maxBursts || h.credentials.Len() != maxCredentials || h.reported.Len() != maxReported {
 		t.Errorf("remembered %d doers, %d bursts, %d credentials, %d acts", h.actors.Len(), h.bursts.Len(), h.credentials.Len(), h.reported.Len())
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package hostaccess says what of its host a Docker container gets. It judges
+// Package hostaccess says what of its host a container gets. It judges
 // what is mounted, not where: a mount of the host's root directory is that, under
 // whatever name the container sees it.
 package hostaccess
@@ -9,8 +9,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"github.com/containerapi/containerapi/plugin/httpwire"
 )
 
 // What a container gets of the host, in the order in which it is told.
@@ -95,41 +93,52 @@ var memoryDevices = []string{"kmem", "mem", "port"}
 // container, or read what the host keeps from it.
 var strongCapabilities = []string{"ALL", "DAC_READ_SEARCH", "SYS_ADMIN", "SYS_MODULE", "SYS_PTRACE"}
 
-// OfContainer returns what of the host a container that is created like this
-// gets beyond what containers get anyway, each thing once.
-func OfContainer(c *httpwire.Create) []string {
+// Request is what the creation of a container, a volume or another object asks
+// of the host.
+type Request struct {
+	Privileged bool
+	// PIDMode is the pid namespace that is asked for, "host" for the host's.
+	PIDMode string
+	// Capabilities are those that are added, in any case, with and without the
+	// prefix CAP_, or ALL.
+	Capabilities []string
+	// Paths are the directories, files and sockets of the host that are
+	// mounted; Devices the host's devices, and DeviceRules the rules of the
+	// device cgroup ("b 8:* rwm").
+	Paths       []string
+	Devices     []string
+	DeviceRules []string
+}
+
+// Exposes returns what of the host that shows, beyond what containers get
+// anyway, each thing once.
+func (r *Request) Exposes() []string {
 	found := map[string]bool{
-		privileged: c.Privileged,
-		hostPID:    c.PidMode == "host",
+		privileged: r.Privileged,
+		hostPID:    r.PIDMode == "host",
 	}
-	for _, p := range c.Paths {
+	for _, p := range r.Paths {
 		exposePath(found, p)
 	}
-	for _, d := range c.Devices {
+	for _, d := range r.Devices {
 		exposeDevice(found, d)
 	}
-	for _, rule := range c.DeviceRules {
+	for _, rule := range r.DeviceRules {
 		// All devices or block devices, which the container can make itself.
 		if strings.HasPrefix(rule, "a") || strings.HasPrefix(rule, "b") {
 			found[hostDevices] = true
 		}
 	}
-	for _, name := range c.CapAdd {
-		// In any case, with and without the prefix, as the engine takes it.
+	for _, name := range r.Capabilities {
+		// As the engine takes it.
 		if slices.Contains(strongCapabilities, strings.TrimPrefix(strings.ToUpper(name), "CAP_")) {
 			found[capabilities] = true
 		}
 	}
-	return told(found)
+	return listed(found)
 }
 
-// OfVolume returns what of the host a volume shows to the containers that mount
-// it by its name.
-func OfVolume(v *httpwire.Volume) []string {
-	return OfContainer(&httpwire.Create{Paths: v.Paths, Devices: v.Devices})
-}
-
-func told(found map[string]bool) []string {
+func listed(found map[string]bool) []string {
 	var list []string
 	for _, what := range exposures {
 		if found[what] {

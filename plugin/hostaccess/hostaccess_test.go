@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/containerapi/containerapi/plugin/httpwire"
 )
 
 func TestPath(t *testing.T) {
@@ -112,55 +110,52 @@ func TestPath(t *testing.T) {
 		"/homes/ann":                      "",
 		"/rooted":                         "",
 	} {
-		got := OfContainer(&httpwire.Create{Paths: []string{source}})
+		got := (&Request{Paths: []string{source}}).Exposes()
 		if strings.Join(got, " ") != want {
 			t.Errorf("a mount of %s exposes %q, want %q", source, got, want)
 		}
-		if volume := OfVolume(&httpwire.Volume{Paths: []string{source}}); !slices.Equal(got, volume) {
-			t.Errorf("a volume of %s exposes %q, a mount %q", source, volume, got)
-		}
 	}
 }
 
-func TestOfContainer(t *testing.T) {
+func TestExposes(t *testing.T) {
 	for _, test := range []struct {
-		create httpwire.Create
-		want   string
+		asked Request
+		want  string
 	}{
-		{httpwire.Create{}, ""},
-		{httpwire.Create{Privileged: true}, privileged},
-		{httpwire.Create{PidMode: "host"}, hostPID},
-		{httpwire.Create{PidMode: "container:web", NetworkMode: "host"}, ""},
-		{httpwire.Create{CapAdd: []string{"NET_ADMIN", "CHOWN"}}, ""},
-		{httpwire.Create{CapAdd: []string{"NET_ADMIN", "cap_sys_admin"}}, capabilities},
-		{httpwire.Create{CapAdd: []string{"all"}}, capabilities},
-		{httpwire.Create{CapAdd: []string{"CAP_DAC_READ_SEARCH"}}, capabilities},
-		{httpwire.Create{Devices: []string{"/dev/dri/card0", "/dev/net/tun", "/dev/ttyUSB0", "/dev/kvm", "/dev/fuse", "/dev/snd", "nvidia.com/gpu=0"}}, ""},
-		{httpwire.Create{Devices: []string{"/dev/dri/card0", "/dev/vda1"}}, hostDevices},
-		{httpwire.Create{Devices: []string{"/dev/../dev/mem"}}, hostDevices},
-		{httpwire.Create{Devices: []string{"/dev/"}}, hostDevices},
-		{httpwire.Create{DeviceRules: []string{"c 188:* rwm"}}, ""},
-		{httpwire.Create{DeviceRules: []string{"c 188:* rwm", "b 8:0 r"}}, hostDevices},
-		{httpwire.Create{DeviceRules: []string{"a *:* rwm"}}, hostDevices},
-		{httpwire.Create{Privileged: true, PidMode: "host", CapAdd: []string{"ALL"}, Devices: []string{"/dev/sda"},
+		{Request{}, ""},
+		{Request{Privileged: true}, privileged},
+		{Request{PIDMode: "host"}, hostPID},
+		{Request{PIDMode: "container:web"}, ""},
+		{Request{Capabilities: []string{"NET_ADMIN", "CHOWN"}}, ""},
+		{Request{Capabilities: []string{"NET_ADMIN", "cap_sys_admin"}}, capabilities},
+		{Request{Capabilities: []string{"all"}}, capabilities},
+		{Request{Capabilities: []string{"CAP_DAC_READ_SEARCH"}}, capabilities},
+		{Request{Devices: []string{"/dev/dri/card0", "/dev/net/tun", "/dev/ttyUSB0", "/dev/kvm", "/dev/fuse", "/dev/snd", "nvidia.com/gpu=0"}}, ""},
+		{Request{Devices: []string{"/dev/dri/card0", "/dev/vda1"}}, hostDevices},
+		{Request{Devices: []string{"/dev/../dev/mem"}}, hostDevices},
+		{Request{Devices: []string{"/dev/"}}, hostDevices},
+		{Request{DeviceRules: []string{"c 188:* rwm"}}, ""},
+		{Request{DeviceRules: []string{"c 188:* rwm", "b 8:0 r"}}, hostDevices},
+		{Request{DeviceRules: []string{"a *:* rwm"}}, hostDevices},
+		{Request{Privileged: true, PIDMode: "host", Capabilities: []string{"ALL"}, Devices: []string{"/dev/sda"},
 			Paths: []string{"/srv", "/root/.ssh", "/proc", "/", "/var/run/docker.sock", "/run/crio/crio.sock"}}, strings.Join(exposures, " ")},
 	} {
-		if got := strings.Join(OfContainer(&test.create), " "); got != test.want {
-			t.Errorf("%+v exposes %q, want %q", test.create, got, test.want)
+		if got := strings.Join(test.asked.Exposes(), " "); got != test.want {
+			t.Errorf("%+v exposes %q, want %q", test.asked, got, test.want)
 		}
 	}
 }
 
-// FuzzOfContainer looks for spellings of a path that hide what it is.
-func FuzzOfContainer(f *testing.F) {
+// FuzzExposes looks for spellings of a path that hide what it is.
+func FuzzExposes(f *testing.F) {
 	for _, p := range []string{"/", "/var/run/docker.sock", "/proc/1/root/etc", "/home/ann/.ssh", "/dev/sda", "/proc/self/root/proc/self/root"} {
 		f.Add(p)
 	}
 	f.Fuzz(func(t *testing.T, p string) {
 		p = "/" + p
-		want := OfContainer(&httpwire.Create{Paths: []string{p}})
+		want := (&Request{Paths: []string{p}}).Exposes()
 		for _, other := range []string{"/" + p, p + "/", p + "/.", "/.." + p, "/x/.." + p} {
-			if got := OfContainer(&httpwire.Create{Paths: []string{other}}); !slices.Equal(got, want) {
+			if got := (&Request{Paths: []string{other}}).Exposes(); !slices.Equal(got, want) {
 				t.Errorf("%q exposes %q, %q exposes %q", p, want, other, got)
 			}
 		}

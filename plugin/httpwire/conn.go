@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package httpwire turns the bytes that a Docker daemon reads and writes on a
-// connection into the requests that it was sent.
+// Package httpwire turns the bytes that an HTTP server reads and writes on a
+// connection into the requests that it was sent. It knows HTTP and nothing of
+// what the requests mean: a [Route] says what is wanted of each.
 //
-// What dockerd takes for a request is a request here, too, and what it does
+// What the server takes for a request is a request here, too, and what it does
 // not is reported as unreadable: heads are read by net/http's own parser, with
 // the additional rules of its server. Where versions of Go differ, the more
 // tolerant one counts.
@@ -37,7 +38,7 @@ const (
 	// in its buffer before.
 	maxHead = 1<<20 + 2*4096
 
-	// maxBody is up to where a body is read for facts, in bytes.
+	// maxBody is up to where a body is read, in bytes.
 	maxBody = 1 << 20
 
 	// maxChunkLine is from bufio's buffer in net/http's server, in bytes.
@@ -60,7 +61,8 @@ const (
 // call Lost first. It needs up to 2 MiB while it reads the longest heads and
 // bodies, and some hundred bytes between requests.
 type Conn struct {
-	emit func(*Request)
+	route func(method, target string) Route
+	emit  func(*Request)
 
 	state   state
 	buf     []byte // what is read of a head, a chunk's line or an HTTP/2 frame
@@ -72,7 +74,7 @@ type Conn struct {
 	closing bool   // the server closes the connection after this request
 
 	pending []*Request // without a response, oldest first
-	current *Request   // whose body is read for facts
+	current *Request   // whose body is read
 	body    []byte
 
 	heads    int   // how many there were
@@ -107,8 +109,10 @@ const (
 // New returns a Conn that calls emit for each request, once: when its response
 // begins, when [Conn.Flush] finds it late, or when nothing more can be known of
 // it. The request is emit's to keep.
-func New(emit func(*Request)) *Conn {
-	return &Conn{emit: emit}
+//
+// route says what is known of the route of a request, by its method and target.
+func New(route func(method, target string) Route, emit func(*Request)) *Conn {
+	return &Conn{route: route, emit: emit}
 }
 
 // Request takes what the server read next on the connection, in one system
@@ -246,6 +250,7 @@ func (c *Conn) readHead(b []byte) []byte {
 	if err != nil {
 		return c.refuse(data[:end], Malformed)
 	}
+	r.Route = c.route(r.Method, r.Target)
 	first := c.heads == 0 && !c.unsure
 	c.push(r)
 	c.newHead()
@@ -255,7 +260,7 @@ func (c *Conn) readHead(b []byte) []byte {
 	}
 	c.closing = f.closing
 	c.skipped = 0
-	if r.wants != wantsNothing && f.length != 0 {
+	if r.Route.ReadsBody() && f.length != 0 {
 		c.current = r
 	}
 	switch {
@@ -354,7 +359,7 @@ func (c *Conn) bodyEnd() {
 	if len(c.body) == 0 {
 		c.current = nil
 	}
-	c.readFacts()
+	c.readBody()
 	c.state = inHead
 	if c.closing {
 		c.state = isClosed
@@ -432,7 +437,7 @@ func (c *Conn) readTrailer(b []byte) []byte {
 	return nil
 }
 
-// collect keeps a piece of a body that is read for facts.
+// collect keeps a piece of a body that is read.
 func (c *Conn) collect(b []byte) {
 	if c.current == nil {
 		return
@@ -444,7 +449,7 @@ func (c *Conn) collect(b []byte) {
 	c.body = append(c.body, b...)
 }
 
-// bodyUnread gives up the facts of a body.
+// bodyUnread gives up a body.
 func (c *Conn) bodyUnread() {
 	if c.current != nil {
 		c.current.BodyUnread = true
@@ -453,11 +458,11 @@ func (c *Conn) bodyUnread() {
 	c.body = release(c.body)
 }
 
-// readFacts reads the body that was collected, which is complete or all that
+// readBody reads the body that was collected, which is complete or all that
 // there will be.
-func (c *Conn) readFacts() {
+func (c *Conn) readBody() {
 	if r := c.current; r != nil {
-		r.BodyUnread = !r.facts(c.body)
+		r.BodyUnread = !r.Route.ReadBody(c.body)
 		c.current = nil
 	}
 	c.body = release(c.body)
@@ -506,9 +511,9 @@ func (c *Conn) Response(head []byte, at int64) {
 	}
 	r := c.pending[0]
 	c.pending = slices.Delete(c.pending, 0, 1)
-	hijacked := status == 101 || status == 200 && r.stream && isStream(head)
+	hijacked := status == 101 || status == 200 && r.Route != nil && r.Route.Hijacks(whole(head))
 	if !r.sent {
-		r.Status, r.Hijacked = status, hijacked
+		r.Status = status
 		c.send(r)
 	}
 	switch {
@@ -543,14 +548,12 @@ func statusOf(head []byte) (int, bool) {
 	return status, status >= 100
 }
 
-// isStream says if a response begins a stream to attach or exec start.
-func isStream(head []byte) bool {
+// whole cuts what follows the head of a response off.
+func whole(head []byte) []byte {
 	if end, _ := headEnd(head, 0); end > 0 {
 		head = head[:end]
 	}
-	head = bytes.ToLower(head)
-	return bytes.Contains(head, []byte("\ncontent-type: application/vnd.docker.raw-stream")) ||
-		bytes.Contains(head, []byte("\ncontent-type: application/vnd.docker.multiplexed-stream"))
+	return head
 }
 
 // refusal says if net/http's server itself answers with a status, and closes
@@ -636,7 +639,7 @@ func (c *Conn) send(r *Request) {
 		return
 	}
 	if c.current == r {
-		c.readFacts()
+		c.readBody()
 	}
 	r.sent = true
 	c.emit(r)

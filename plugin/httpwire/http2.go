@@ -32,7 +32,7 @@ type http2Conn struct {
 	block   []byte // of a header block
 	ends    bool   // the stream ends with the header block
 	last    uint32 // the highest stream
-	reading uint32 // the stream whose body is read for facts
+	reading uint32 // the stream whose body is read
 }
 
 // readPreface reads what follows prefaceHead in HTTP/2.
@@ -126,7 +126,7 @@ func (c *Conn) needs(h http2.FrameHeader) bool {
 // skipEnd notices that a stream whose body is read was given up.
 func (c *Conn) skipEnd(h http2.FrameHeader) {
 	if h.Type == http2.FrameRSTStream && h.StreamID == c.h2.reading {
-		c.readFacts()
+		c.readBody()
 	}
 }
 
@@ -176,7 +176,7 @@ func (c *Conn) readFrame(h http2.FrameHeader, payload []byte) bool {
 	if h.Type == http2.FrameData {
 		c.collect(payload)
 		if h.Flags.Has(http2.FlagDataEndStream) {
-			c.readFacts()
+			c.readBody()
 		}
 		return true
 	}
@@ -199,7 +199,7 @@ func (c *Conn) readFrame(h http2.FrameHeader, payload []byte) bool {
 	if h.StreamID <= s.last {
 		// A trailer.
 		if s.ends && h.StreamID == s.reading {
-			c.readFacts()
+			c.readBody()
 		}
 		return true
 	}
@@ -207,7 +207,10 @@ func (c *Conn) readFrame(h http2.FrameHeader, payload []byte) bool {
 	c.alone = true
 	c.push(r)
 	c.heads++
-	if r.wants != wantsNothing && !s.ends {
+	if r.Unreadable == "" && r.Method != "CONNECT" {
+		r.Route = c.route(r.Method, r.Target)
+	}
+	if r.Route != nil && r.Route.ReadsBody() && !s.ends {
 		if c.current == nil {
 			c.current, s.reading = r, h.StreamID
 		} else {
@@ -253,7 +256,6 @@ func (s *http2Conn) request() (*Request, error) {
 		return r, nil
 	}
 	r.Path, r.Query = u.Path, u.RawQuery
-	r.classify()
 	return r, nil
 }
 

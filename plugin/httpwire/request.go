@@ -18,7 +18,7 @@ import (
 // Why a request could not be read, in [Request.Unreadable].
 const (
 	// Malformed: net/http's server does not take it for a request and
-	// answers 400 or the like without asking dockerd.
+	// answers 400 or the like without asking its handler.
 	Malformed = "malformed"
 
 	// TooLarge: the head is longer than net/http's server reads (431).
@@ -44,7 +44,7 @@ type Request struct {
 
 	// Target is what stands in the request line: a path with its query, also
 	// in absolute form or percent-encoded. Path and Query are its parts, Path
-	// decoded as dockerd's router sees it, Query as it was sent.
+	// decoded as the server's router sees it, Query as it was sent.
 	//
 	// A query can hold secrets: build arguments are sent in it.
 	Target string
@@ -59,30 +59,36 @@ type Request struct {
 	// time. HTTP/2 responses cannot be seen.
 	Status int
 
-	// Hijacked says that the connection is a stream now: attach, exec start,
-	// session, grpc.
-	Hijacked bool
-
 	// Pipelined says that the request may have been sent before an earlier
-	// one was answered. The end of a response cannot be seen, so Status and
-	// Hijacked could then come from bytes of the earlier response.
+	// one was answered. The end of a response cannot be seen, so Status
+	// could then come from bytes of the earlier response.
 	Pipelined bool
 
 	// Unreadable says why the request could not be read, or is "". The other
 	// facts are then what could be read of it, or nothing.
 	Unreadable string
 
-	// Exec, Create and Volume are facts from the body of POST
-	// /containers/{name}/exec, /containers/create and /volumes/create. If
-	// BodyUnread is set, the body could not be read, and they are not known.
-	Exec       Exec
-	Create     Create
-	Volume     Volume
+	// Route is what the function given to [New] said of the request, nil if
+	// it could not be read.
+	Route Route
+	// BodyUnread says that the route reads the body and could not: parts of
+	// it are missing, or it is not what the route reads.
 	BodyUnread bool
 
-	wants  wants // the facts in the body
-	stream bool  // of a route that can answer 200 with a raw stream
-	sent   bool  // emit was called
+	sent bool // emit was called
+}
+
+// Route is what has to be known of a request's route to read on behind its
+// head.
+type Route interface {
+	// ReadsBody reports whether something of the body is wanted.
+	ReadsBody() bool
+	// ReadBody takes the body, once and before the request is emitted, and
+	// reports whether it could be read. It may be cut. It is not to be kept.
+	ReadBody(text []byte) bool
+	// Hijacks reports whether an answer of status 200 with this head begins a
+	// stream that is no HTTP any more.
+	Hijacks(head []byte) bool
 }
 
 // framing says where the body of a request ends.
@@ -131,7 +137,6 @@ func readHead(head []byte) (*Request, framing, error) {
 		Host:      req.Host,
 		UserAgent: req.UserAgent(),
 	}
-	r.classify()
 	return r, framing{req.ContentLength, closes(req)}, nil
 }
 

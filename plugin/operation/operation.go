@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package operation gives a request its meaning: what it does, in one name
-// that is the same for every client and every way to write the request, and
-// what kind of credential its answer can give away.
-//
-// Three tables hold the facts: Docker's routes, Docker's events, and
-// Kubernetes' resources and verbs. All functions are pure, are safe for
-// concurrent use, and do not allocate, except for the Docker paths that no
-// benign client sends: percent-encoded, absolute, or not clean.
+// Package operation is the vocabulary of what requests do: one name for an
+// act, the same for every client and every way to write the request, and the
+// kind of credential that its answer can give away. Which request has which
+// operation is in the tables of the packages docker and kubernetes.
 package operation
 
 // Credential says what kind of credential an operation can leak.
@@ -50,5 +46,30 @@ type Operation struct {
 	Credential Credential
 }
 
-// Other is every request and event that the tables do not name.
-var Other = Operation{Name: "other"}
+// The names that Go code compares. All others stand in a table only.
+const (
+	ContainerCreate = "container.create"
+	ContainerExec   = "container.exec"
+	DaemonInsecure  = "daemon.insecure"
+	ExecStart       = "exec.start"
+	NodeProxy       = "node.proxy"
+)
+
+var (
+	// Other is every request and event that the tables do not name.
+	Other = Operation{Name: "other"}
+	// Unreadable is a request of which not even the route could be read.
+	Unreadable = Operation{Name: "unreadable"}
+)
+
+// Named reports whether an operation has a name of its own, and is not one of
+// many that are nothing in particular.
+func Named(name string) bool { return name != Other.Name && name != Unreadable.Name }
+
+// Row is one row of a table: an operation, and what has it.
+type Row struct {
+	Operation
+	// Of is the request or event, as its documentation writes it:
+	// "GET /containers/{name}/json".
+	Of string
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/containerapi/containerapi/plugin/field"
 	"github.com/containerapi/containerapi/plugin/history"
 	"github.com/containerapi/containerapi/plugin/input"
+	"github.com/containerapi/containerapi/plugin/meaning"
 )
 
 // counters are kept for each input. They only grow.
@@ -88,7 +89,7 @@ func (b *batch) Add(e *event.Event) {
 	if e.Time <= 0 {
 		e.Time = time.Now().UnixNano()
 	}
-	field.Understand(e)
+	meaning.Classify(e)
 	b.marks = append(b.marks, b.sink.history.Observe(e))
 	start := len(b.records)
 	b.records = falco.BeginRecord(b.records, e.Time)

@@ -5,27 +5,22 @@
 package dockerapi
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"net/netip"
-	"net/url"
 	"os"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/containerapi/containerapi/plugin/correlate"
+	"github.com/containerapi/containerapi/plugin/docker"
 	"github.com/containerapi/containerapi/plugin/event"
-	"github.com/containerapi/containerapi/plugin/hostaccess"
 	"github.com/containerapi/containerapi/plugin/httpwire"
 	"github.com/containerapi/containerapi/plugin/input"
-	"github.com/containerapi/containerapi/plugin/operation"
 	"github.com/containerapi/containerapi/plugin/tap"
 )
 
@@ -343,7 +338,7 @@ func (r *reader) accept(rec *tap.Record) *conn {
 	if c.tcp {
 		c.daemon = "tcp://" + rec.Local.String()
 	}
-	c.wire = httpwire.New(func(q *httpwire.Request) { r.emit(c, q) })
+	c.wire = httpwire.New(route, func(q *httpwire.Request) { r.emit(c, q) })
 	if rec.Adopted {
 		c.wire.Lost(rec.Time)
 		c.next = rec.Position
@@ -424,66 +419,41 @@ func (r *reader) setMode(key tap.ConnKey, c *conn) {
 	}
 }
 
+// route says what httpwire has to know of a request's route.
+func route(method, target string) httpwire.Route { return docker.NewCall(method, target) }
+
 // emit puts the event of a request into the batch.
 func (r *reader) emit(c *conn, q *httpwire.Request) {
+	call, ok := q.Route.(*docker.Call)
+	if !ok { // its head could not be read
+		call = docker.NewCall(q.Method, q.Target)
+	}
 	e := &r.event
 	e.Reset()
 	e.Input, e.Time = event.DockerAPI, q.Time
 	if e.Time == 0 {
 		e.Time = time.Now().UnixNano()
 	}
+	call.Describe(e)
 	d := &e.Docker
 	d.Daemon = c.daemon
 	d.Insecure = c.tcp && q.Unreadable != httpwire.TLS
 	d.Client = r.clientOf(c)
 	d.Request.First = c.lastClient != uint32(d.Client.PID)
 	c.lastClient = uint32(d.Client.PID)
-	path, version := splitTarget(q.Target)
-	d.Request.Method, d.Request.Path, d.Request.Version = q.Method, path, version
-	d.Request.Query = naming(q.Query)
 	d.Request.UserAgent = q.UserAgent
 	d.Request.Status = uint64(q.Status)
 	d.Request.Unreadable = q.Unreadable
-
-	_, id, op := operation.DockerRoute(q.Method, q.Target)
-	values, _ := url.ParseQuery(q.Query)
-	switch op.Name {
-	case "container.exec":
-		// The engine's event has the command like this.
-		d.Command = event.Mask(strings.TrimRight(strings.Join(q.Exec.Command, " "), " "))
-		e.CommandReads = event.ReadsOf(q.Exec.Command)
-		d.Request.ExecPrivileged = q.Exec.Privileged
-	case "container.create":
-		d.Request.CreateImage = q.Create.Image
-		d.Request.CreatePrivileged = q.Create.Privileged
-		d.Request.CreateMounts = q.Create.Mounts
-		d.Request.CreateExposes = hostaccess.OfContainer(&q.Create)
-	case "volume.create":
-		id = q.Volume.Name
-		d.Request.CreateExposes = hostaccess.OfVolume(&q.Volume)
-		for _, source := range slices.Concat(q.Volume.Paths, q.Volume.Devices) {
-			d.Request.CreateMounts = append(d.Request.CreateMounts, source+":"+id)
-		}
-	case "container.archive_read", "container.archive_write", "container.archive_stat":
-		d.Request.ArchivePath = event.OneLine(values.Get("path"))
-	case "container.commit":
-		id = strings.TrimPrefix(values.Get("container"), "/")
-	case "image.save":
-		id = cmp.Or(id, strings.Join(values["names"], " "))
-	}
-	if strings.HasPrefix(op.Name, "container.") && id != "" {
-		d.Container = r.container(id)
+	if object := call.Object(); call.AboutContainer() && object != "" {
+		d.Container = r.container(object)
 	} else {
-		d.ActorName = id
+		d.ActorName = object
 	}
 	// An act that failed has no event, and neither has one that was not
 	// understood.
 	if q.Unreadable == "" && q.Status < 300 {
-		if op.Name == "container.create" || op.Name == "container.rename" {
-			id = strings.TrimPrefix(values.Get("name"), "/")
-		}
 		r.Requests.Add(correlate.Request{
-			Time: e.Time, Operation: op.Name, ID: id, Container: d.Container.ID, Image: d.Request.CreateImage,
+			Time: e.Time, Operation: e.Operation, ID: call.Becomes(), Container: d.Container.ID, Image: d.Request.CreateImage,
 			Command: d.Command, Partial: q.BodyUnread, Client: d.Client,
 		})
 	}
@@ -538,61 +508,4 @@ func (r *reader) clientOf(c *conn) event.Client {
 		}
 	}
 	return who
-}
-
-// splitTarget returns the path of a request target, still escaped, without the
-// version of the API, and the version. Of a target that is neither a path nor
-// a URL it returns nothing: who knows what is in it.
-func splitTarget(target string) (path, version string) {
-	path, _, _ = strings.Cut(target, "?")
-	if !strings.HasPrefix(path, "/") {
-		u, err := url.ParseRequestURI(path)
-		if err != nil {
-			return "", ""
-		}
-		path = u.EscapedPath()
-	}
-	version, rest, ok := cutVersion(path)
-	if !ok {
-		return path, ""
-	}
-	// The engine takes one version off. What is left must not look as if it
-	// had none.
-	if decoded, err := url.PathUnescape(rest); err == nil {
-		if _, _, again := cutVersion(decoded); again {
-			return path, ""
-		}
-	}
-	return rest, version
-}
-
-// cutVersion cuts "/v1.41" off a path.
-func cutVersion(path string) (version, rest string, ok bool) {
-	version, ok = strings.CutPrefix(path, "/v")
-	n := strings.IndexByte(version, '/')
-	if !ok || n <= 0 || strings.Trim(version[:n], "0123456789.") != "" {
-		return "", path, false
-	}
-	return version[:n], version[n:], true
-}
-
-// namingParameters are the parameters of a query that name things or choose
-// among them. Others can hold secrets: build arguments, filters by label.
-var namingParameters = map[string]bool{
-	"all": true, "condition": true, "container": true, "follow": true, "force": true, "fromImage": true,
-	"link": true, "name": true, "names": true, "path": true, "ps_args": true, "repo": true, "signal": true,
-	"since": true, "size": true, "stderr": true, "stdout": true, "stream": true, "tag": true, "tail": true,
-	"timestamps": true, "until": true, "v": true,
-}
-
-// naming returns the parameters of a query that may be shown, as they were
-// sent. Engines built with Go before 1.17 take ";" for "&".
-func naming(query string) string {
-	var kept []string
-	for pair := range strings.FieldsFuncSeq(query, func(c rune) bool { return c == '&' || c == ';' }) {
-		if name, _, _ := strings.Cut(pair, "="); namingParameters[name] {
-			kept = append(kept, pair)
-		}
-	}
-	return strings.Join(kept, "&")
 }

@@ -23,8 +23,8 @@ import (
 
 	"github.com/containerapi/containerapi/plugin/correlate"
 	"github.com/containerapi/containerapi/plugin/event"
-	"github.com/containerapi/containerapi/plugin/field"
 	"github.com/containerapi/containerapi/plugin/input/inputtest"
+	"github.com/containerapi/containerapi/plugin/meaning"
 	"github.com/containerapi/containerapi/plugin/tap"
 	"github.com/containerapi/containerapi/plugin/tap/taptest"
 )
@@ -187,7 +187,7 @@ func (r *running) events(t testing.TB) []event.Event {
 			if err != nil {
 				t.Fatal(err)
 			}
-			field.Understand(e)
+			meaning.Classify(e)
 			r.decoded = append(r.decoded, *e)
 		})
 		if err != nil {
@@ -336,7 +336,7 @@ func TestRunDrops(t *testing.T) {
 	e := r.event(t, "event of what was lost", func(e *event.Event) bool {
 		return e.Docker.Request.Unreadable == "lost" && e.Docker.Client.PID == 0
 	})
-	if e.Operation != "unreadable" || e.Docker.Daemon != "unix://"+path || !field.IsAct(&e) ||
+	if e.Operation != "unreadable" || e.Docker.Daemon != "unix://"+path || !meaning.IsAct(&e) ||
 		time.Since(time.Unix(0, e.Time)) > time.Minute {
 		t.Errorf("event is %+v", e)
 	}
@@ -655,7 +655,7 @@ func TestRunUnreadable(t *testing.T) {
 	} {
 		pid, _ := taptest.Run(t, taptest.Python(t, path, fmt.Sprintf("s = connect()\ns.sendall(bytes.fromhex('%x'))\ns.shutdown(socket.SHUT_WR)\ns.recv(4096)\n", text)))
 		e := r.event(t, reason, func(e *event.Event) bool { return e.Docker.Client.PID == uint64(pid) })
-		if e.Docker.Request.Unreadable != reason || e.Docker.Client.ExePath != taptest.PythonExe(t) || !field.IsAct(&e) {
+		if e.Docker.Request.Unreadable != reason || e.Docker.Client.ExePath != taptest.PythonExe(t) || !meaning.IsAct(&e) {
 			t.Errorf("%q is %+v", text, e.Docker)
 		}
 	}

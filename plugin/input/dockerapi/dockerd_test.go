@@ -16,8 +16,8 @@ import (
 	"github.com/containerapi/containerapi/internal/dockertest"
 	"github.com/containerapi/containerapi/plugin/correlate"
 	"github.com/containerapi/containerapi/plugin/event"
-	"github.com/containerapi/containerapi/plugin/field"
 	"github.com/containerapi/containerapi/plugin/input/dockerevents"
+	"github.com/containerapi/containerapi/plugin/meaning"
 	"github.com/containerapi/containerapi/plugin/tap/taptest"
 )
 
@@ -94,7 +94,7 @@ func TestDaemonActs(t *testing.T) {
 		r.settle(t, d, "volume"+string(rune('a'+n)))
 		acts := 0
 		for _, e := range r.events(t)[before:] {
-			if e.Operation == test.operation && field.IsAct(&e) {
+			if e.Operation == test.operation && meaning.IsAct(&e) {
 				acts++
 				if e.Outcome != event.Allowed {
 					t.Errorf("%s is %s", test.args, e.Outcome)
@@ -147,8 +147,8 @@ func TestDaemonItself(t *testing.T) {
 	}
 	waitFor(t, "restarts", func() bool { return len(starts()) >= 3 })
 	for n, e := range starts() {
-		if (e.Docker.Client.PID != 0) != (n == 0) || field.IsAct(&e) != (n > 0) {
-			t.Errorf("start %d is %+v, act: %t", n, e.Docker, field.IsAct(&e))
+		if (e.Docker.Client.PID != 0) != (n == 0) || meaning.IsAct(&e) != (n > 0) {
+			t.Errorf("start %d is %+v, act: %t", n, e.Docker, meaning.IsAct(&e))
 		}
 	}
 	check := r.event(t, "health check", func(e *event.Event) bool { return e.Docker.HealthCheck && e.Docker.Action == "exec_start" })

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package httpwire
+package docker
 
 import (
 	"bytes"
@@ -8,131 +8,42 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/hostaccess"
 )
 
-// Exec is what is kept of the body of POST /containers/{name}/exec.
-type Exec struct {
-	Command    []string
-	User       string
-	Privileged bool
+// body is what is kept of the body of a request: the fields of its type, and
+// nothing else of it.
+type body interface {
+	// read takes the text of the body, which may be cut.
+	read(text []byte) error
+	// describe writes what the body says into the event of the request.
+	describe(e *event.Event)
 }
 
-// Create is what is kept of the body of POST /containers/create.
-type Create struct {
-	Image      string
-	Privileged bool
-
-	// Mounts are HostConfig.Binds as they were sent, "source:target" or
-	// "source:target:options"; HostConfig.Mounts as "source:target"; and the
-	// targets of Volumes. The source of a volume with a device of its own is
-	// the device.
-	Mounts []string
-
-	// Paths are the directories, files and sockets of the host among the sources
-	// of the mounts, as they were sent; Devices the host's devices, and
-	// DeviceRules the rules of the device cgroup ("b 8:* rwm").
-	Paths       []string
-	Devices     []string
-	DeviceRules []string
-
-	PidMode     string
-	NetworkMode string
-	CapAdd      []string
-}
-
-// Volume is what is kept of the body of POST /volumes/create.
-type Volume struct {
-	Name string
-
-	// Paths and Devices are what the volume shows of the host, as in [Create].
-	Paths   []string
-	Devices []string
-}
-
-// wants is which facts a body holds.
-type wants uint8
-
-const (
-	wantsNothing wants = iota
-	wantsExec
-	wantsCreate
-	wantsVolume
-)
-
-// classify finds what is special about the route of a request.
-func (r *Request) classify() {
-	p := routePath(r.Path)
-	switch {
-	case r.Method != "POST":
-	case p == "/containers/create":
-		r.wants = wantsCreate
-	case p == "/volumes/create":
-		r.wants = wantsVolume
-	case strings.HasPrefix(p, "/containers/") && strings.HasSuffix(p, "/exec"):
-		r.wants = wantsExec
-	case strings.HasPrefix(p, "/containers/") && strings.HasSuffix(p, "/attach"),
-		strings.HasPrefix(p, "/exec/") && strings.HasSuffix(p, "/start"):
-		r.stream = true
-	}
-}
-
-// routePath returns a path without its version, "/v1.47", and without the
-// prefix of Podman's own API, whose exec and attach are like Docker's.
-func routePath(p string) string {
-	if rest, ok := strings.CutPrefix(p, "/v"); ok {
-		if i := strings.IndexByte(rest, '/'); i > 0 && strings.Trim(rest[:i], "0123456789.") == "" {
-			p = rest[i:]
-		}
-	}
-	if rest, ok := strings.CutPrefix(p, "/libpod/"); ok && rest != "containers/create" {
-		return "/" + rest
-	}
-	return p
-}
-
-// facts reads body, which may be cut, and says if that was possible. dockerd
-// decodes with encoding/json, so the same is done here: keys match whatever
+// decode reads a body as dockerd does, with encoding/json: keys match whatever
 // their case, the last of two counts, and the rest is skipped. dockerd can act
 // before it has read all of the body: when the first value in it is complete.
-func (r *Request) facts(body []byte) bool {
-	d := json.NewDecoder(bytes.NewReader(body))
-	switch r.wants {
-	case wantsExec:
-		var e execBody
-		err := d.Decode(&e)
-		r.Exec = Exec{e.Cmd, e.User, e.Privileged}
-		return err == nil
-	case wantsVolume:
-		var v volumeBody
-		err := d.Decode(&v)
-		r.Volume = Volume{Name: v.Name}
-		v.DriverOpts.reach(&r.Volume.Paths, &r.Volume.Devices)
-		return err == nil
-	}
-	var c createBody
-	err := d.Decode(&c)
-	h := &c.hostConfig
-	if c.Inner != nil {
-		h = c.Inner
-	}
-	r.Create = Create{
-		Image:       c.Image,
-		Privileged:  h.Privileged,
-		Mounts:      append(h.mounts(), slices.Sorted(maps.Keys(c.Volumes))...),
-		PidMode:     h.PidMode,
-		NetworkMode: h.NetworkMode,
-		CapAdd:      h.CapAdd,
-		DeviceRules: h.DeviceCgroupRules,
-	}
-	r.Create.Paths, r.Create.Devices = h.reach()
-	return err == nil
+func decode(text []byte, to any) error {
+	return json.NewDecoder(bytes.NewReader(text)).Decode(to)
 }
 
 // execBody is of ExecCreateRequest in github.com/moby/moby/api/types/container.
 type execBody struct {
-	User       string
 	Privileged bool
 	Cmd        stringList
+}
+
+func newExec() body { return new(execBody) }
+
+func (b *execBody) read(text []byte) error { return decode(text, b) }
+
+func (b *execBody) describe(e *event.Event) {
+	// The engine's event has the command like this.
+	e.Docker.Command = event.Mask(strings.TrimRight(strings.Join(b.Cmd, " "), " "))
+	e.CommandReads = event.ReadsOf(b.Cmd)
+	e.Docker.Request.ExecPrivileged = b.Privileged
 }
 
 // createBody is of CreateRequest in github.com/moby/moby/api/types/container.
@@ -145,6 +56,26 @@ type createBody struct {
 	hostConfig
 }
 
+func newCreate() body { return new(createBody) }
+
+func (b *createBody) read(text []byte) error { return decode(text, b) }
+
+func (b *createBody) describe(e *event.Event) {
+	h := &b.hostConfig
+	if b.Inner != nil {
+		h = b.Inner
+	}
+	asked := hostaccess.Request{
+		Privileged: h.Privileged, PIDMode: h.PidMode, Capabilities: h.CapAdd, DeviceRules: h.DeviceCgroupRules,
+	}
+	asked.Paths, asked.Devices = h.reach()
+	r := &e.Docker.Request
+	r.CreateImage = b.Image
+	r.CreatePrivileged = h.Privileged
+	r.CreateMounts = append(h.mounts(), slices.Sorted(maps.Keys(b.Volumes))...)
+	r.CreateExposes = asked.Exposes()
+}
+
 type hostConfig struct {
 	Binds             []string
 	Mounts            []mountPoint
@@ -152,7 +83,6 @@ type hostConfig struct {
 	DeviceCgroupRules []string
 	Privileged        bool
 	PidMode           string
-	NetworkMode       string
 	CapAdd            stringList
 }
 
@@ -162,6 +92,22 @@ type device struct{ PathOnHost string }
 type volumeBody struct {
 	Name       string
 	DriverOpts driverOptions
+}
+
+func newVolume() body { return new(volumeBody) }
+
+func (b *volumeBody) read(text []byte) error { return decode(text, b) }
+
+func (b *volumeBody) object() string { return b.Name }
+
+func (b *volumeBody) describe(e *event.Event) {
+	var asked hostaccess.Request
+	b.DriverOpts.reach(&asked.Paths, &asked.Devices)
+	r := &e.Docker.Request
+	r.CreateExposes = asked.Exposes()
+	for _, source := range slices.Concat(asked.Paths, asked.Devices) {
+		r.CreateMounts = append(r.CreateMounts, source+":"+b.Name)
+	}
 }
 
 type mountPoint struct {

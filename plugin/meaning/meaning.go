@@ -1,52 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package field
+// Package meaning works out what an event means, whichever API it is of.
+package meaning
 
 import (
+	"github.com/containerapi/containerapi/plugin/docker"
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/kubernetes"
 	"github.com/containerapi/containerapi/plugin/operation"
 )
 
-// Understand works out what an event means from what it says: its operation,
-// the credential that this can leak, and its outcome.
-func Understand(e *event.Event) {
-	op := operation.Other
+// Classify works out what an event means from what it says: its operation, the
+// credential that this can leak, and its outcome. What the input found already,
+// it keeps.
+func Classify(e *event.Event) {
+	op := operation.Operation{Name: e.Operation, Credential: operation.Credential(e.Credential)}
 	switch e.Input {
 	case event.KubernetesAudit:
-		op = operation.Kubernetes(operation.KubernetesRequest{
-			Verb:        e.Kubernetes.Verb,
-			APIGroup:    e.Kubernetes.APIGroup,
-			Resource:    e.Kubernetes.Resource,
-			Subresource: e.Kubernetes.Subresource,
-			Name:        e.Kubernetes.Name,
-			Path:        e.Kubernetes.Path(),
-		})
-		// A deletion is answered with the object only in the foreground, where
-		// finalizers wait, or as a whole collection.
-		if e.Kubernetes.StatusOnly {
-			op.Credential = operation.None
-		}
-		e.Outcome = kubeOutcome(&e.Kubernetes)
+		op = kubernetes.Operation(&e.Kubernetes)
+		e.Outcome = kubernetesOutcome(&e.Kubernetes)
 	case event.DockerAPI:
 		r := &e.Docker.Request
-		if r.Unreadable != "" {
-			op = operation.Operation{Name: "unreadable"}
-		} else {
-			op = operation.DockerRequest(r.Method, r.Path)
+		switch {
+		case r.Unreadable != "":
+			op = operation.Unreadable
+		case op.Name == "":
+			op = docker.Operation(r.Method, r.Path)
 		}
 		e.Outcome = httpOutcome(r.Status)
 		if r.Status == 0 {
 			e.Outcome = event.Unanswered
 		}
 	case event.DockerEvent:
-		op = operation.DockerEvent(e.Docker.Type, e.Docker.Action)
+		op = docker.EventOperation(e.Docker.Type, e.Docker.Action)
 		// Docker tells only of what was done.
 		e.Outcome = event.Allowed
+	default:
+		op = operation.Other
 	}
 	e.Operation, e.Credential = op.Name, string(op.Credential)
 }
 
-func kubeOutcome(k *event.Kubernetes) event.Outcome {
+func kubernetesOutcome(k *event.Kubernetes) event.Outcome {
 	if k.Stage == "RequestReceived" {
 		return event.Pending
 	}
@@ -66,7 +61,7 @@ func httpOutcome(status uint64) event.Outcome {
 }
 
 // IsAct reports whether the event is the one of its act that rules judge: not
-// the announcement of a request, nor a later stage of one that was told of.
+// the announcement of a request, nor a later stage of one that an earlier event reported.
 func IsAct(e *event.Event) bool {
 	return e.Outcome != event.Pending && !e.Repeated
 }

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kubernetes
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/containerapi/containerapi/plugin/event"
+)
+
+// ServiceAccount splits the user name of a service account. See
+// k8s.io/apiserver/pkg/authentication/serviceaccount.
+func ServiceAccount(user string) (namespace, name string) {
+	rest, ok := strings.CutPrefix(user, "system:serviceaccount:")
+	if !ok {
+		return "", ""
+	}
+	namespace, name, ok = strings.Cut(rest, ":")
+	if !ok {
+		return "", ""
+	}
+	return namespace, name
+}
+
+// Client returns the product that a User-Agent names first, which is what
+// the client claims to be and no more.
+func Client(userAgent string) string {
+	for i := range len(userAgent) {
+		if c := userAgent[i]; c == '/' || c == ' ' {
+			userAgent = userAgent[:i]
+			break
+		}
+	}
+	if userAgent == "Helm" {
+		return "helm"
+	}
+	return userAgent
+}
+
+// Object names what a request is about: "shop/db" for one object, "shop/*" for
+// all of a namespace, "*" for all there are.
+func Object(k *event.Kubernetes) (namespace, separator, name string) {
+	if k.Resource == "" {
+		return "", "", k.Path()
+	}
+	name = k.Name
+	if name == "" {
+		name = "*"
+	}
+	if k.Namespace == "" {
+		return "", "", name
+	}
+	return k.Namespace, "/", name
+}
+
+// Query returns the value of a query parameter as the API server reads it: the
+// first one of that name, names and values unescaped, pairs with a semicolon
+// or a broken escape left out. See net/url.ParseQuery.
+func Query(uri, name string) string {
+	_, rest, _ := strings.Cut(uri, "?")
+	if !strings.Contains(rest, name) && strings.IndexByte(rest, '%') < 0 && strings.IndexByte(rest, '+') < 0 {
+		return ""
+	}
+	for rest != "" {
+		var pair string
+		pair, rest, _ = strings.Cut(rest, "&")
+		if pair == "" || strings.Contains(pair, ";") {
+			continue
+		}
+		key, value, _ := strings.Cut(pair, "=")
+		if unescape(&key) && key == name && unescape(&value) {
+			return value
+		}
+	}
+	return ""
+}
+
+// unescape decodes s in place and reports whether that could be done. Most
+// strings need no decoding, and then nothing is allocated.
+func unescape(s *string) bool {
+	if strings.IndexByte(*s, '%') < 0 && strings.IndexByte(*s, '+') < 0 {
+		return true
+	}
+	decoded, err := url.QueryUnescape(*s)
+	if err != nil {
+		return false
+	}
+	*s = decoded
+	return true
+}

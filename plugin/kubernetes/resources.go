@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kubernetes knows the Kubernetes API: what a request to each resource
+// does and what its answer can give away, as audit events tell of it. Three
+// tables hold that: resources, subresources, and what a kubelet answers.
+package kubernetes
+
+import (
+	"strings"
+
+	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/operation"
+)
+
+// row is all that is known of one resource, or of one subresource of it. A
+// resource of the same name in another API group is another resource: a custom
+// resource named secrets is not a Secret.
+type row struct {
+	group, resource, subresource string
+	verbs                        verbs
+	more
+}
+
+// more is what only some resources have.
+type more struct {
+	// clusterScoped reports that the resource has no namespaces.
+	clusterScoped bool
+	// kubectlCreates is the command of kubectl that creates one, where that is
+	// not "create".
+	kubectlCreates string
+}
+
+// Short names, so that a row fits on a line.
+const (
+	none        = operation.None
+	configMap   = operation.ConfigMap
+	environment = operation.Environment
+	filesystem  = operation.Filesystem
+	logs        = operation.Logs
+	secret      = operation.Secret
+	token       = operation.Token
+)
+
+var podDebug = operation.Operation{Name: "pod.debug", Credential: filesystem}
+
+// resources are the resources with a meaning here, and those of Kubernetes that
+// have no namespaces. The verbs are those of the API server's RequestInfo
+// (k8s.io/apiserver/pkg/endpoints/request).
+var resources = []row{
+
+	{"", "secrets", "", object("secret", secret), more{}},
+	{"", "configmaps", "", object("configmap", configMap), more{}},
+
+	// A service account only names its secrets.
+	{"", "serviceaccounts", "", object("serviceaccount", none), more{}},
+	{"", "serviceaccounts", "token", only(operation.Operation{Name: "token.create", Credential: token}), more{}},
+	{"authentication.k8s.io", "tokenreviews", "", only(operation.Operation{Name: "token.review", Credential: none}), more{clusterScoped: true}},
+	{"authentication.k8s.io", "selfsubjectreviews", "", only(operation.Operation{Name: "access.review", Credential: none}), more{clusterScoped: true, kubectlCreates: "auth whoami"}},
+
+	{"authorization.k8s.io", "selfsubjectaccessreviews", "", only(operation.Operation{Name: "access.review", Credential: none}), more{clusterScoped: true, kubectlCreates: "auth can-i"}},
+	{"authorization.k8s.io", "selfsubjectrulesreviews", "", only(operation.Operation{Name: "access.review", Credential: none}), more{clusterScoped: true, kubectlCreates: "auth can-i"}},
+
+	{"", "pods", "", object("pod", environment), more{}},
+	{"", "pods", "status", part("pod", environment), more{}},
+	{"", "pods", "resize", part("pod", environment), more{}},
+	{"", "pods", "log", always(operation.Operation{Name: "pod.logs", Credential: logs}), more{}},
+	{"", "pods", "exec", always(operation.Operation{Name: "pod.exec", Credential: filesystem}), more{}},
+	{"", "pods", "attach", always(operation.Operation{Name: "pod.attach", Credential: filesystem}), more{}},
+	{"", "pods", "portforward", always(operation.Operation{Name: "pod.portforward", Credential: none}), more{}},
+	{"", "pods", "proxy", always(operation.Operation{Name: "pod.proxy", Credential: none}), more{}},
+	{"", "services", "proxy", always(operation.Operation{Name: "service.proxy", Credential: none}), more{}},
+	{"", "pods", "ephemeralcontainers", verbs{
+		verbGet:    {Name: "pod.get", Credential: environment},
+		verbUpdate: podDebug,
+		verbPatch:  podDebug,
+	}, more{}},
+
+	{"", "nodes", "", object("node", none), more{clusterScoped: true}},
+	{"", "nodes", "status", part("node", none), more{clusterScoped: true}},
+	{"", "nodes", "proxy", always(operation.Operation{Name: "node.proxy", Credential: filesystem}), more{clusterScoped: true}},
+
+	// Everything with a pod template, and so with an environment. A
+	// ControllerRevision is a copy of one.
+	{"", "podtemplates", "", object("workload", environment), more{}},
+	{"", "replicationcontrollers", "", object("workload", environment), more{}},
+	{"", "replicationcontrollers", "status", part("workload", environment), more{}},
+	{"apps", "controllerrevisions", "", object("workload", environment), more{}},
+	{"apps", "daemonsets", "", object("workload", environment), more{}},
+	{"apps", "daemonsets", "status", part("workload", environment), more{}},
+	{"apps", "deployments", "", object("workload", environment), more{}},
+	{"apps", "deployments", "status", part("workload", environment), more{}},
+	{"apps", "replicasets", "", object("workload", environment), more{}},
+	{"apps", "replicasets", "status", part("workload", environment), more{}},
+	{"apps", "statefulsets", "", object("workload", environment), more{}},
+	{"apps", "statefulsets", "status", part("workload", environment), more{}},
+	{"batch", "cronjobs", "", object("workload", environment), more{}},
+	{"batch", "cronjobs", "status", part("workload", environment), more{}},
+	{"batch", "jobs", "", object("workload", environment), more{}},
+	{"batch", "jobs", "status", part("workload", environment), more{}},
+
+	{"rbac.authorization.k8s.io", "clusterrolebindings", "", object("rbac", none), more{clusterScoped: true}},
+	{"rbac.authorization.k8s.io", "clusterroles", "", object("rbac", none), more{clusterScoped: true}},
+	{"rbac.authorization.k8s.io", "rolebindings", "", object("rbac", none), more{}},
+	{"rbac.authorization.k8s.io", "roles", "", object("rbac", none), more{}},
+
+	{"certificates.k8s.io", "certificatesigningrequests", "", object("certificatesigningrequest", none), more{clusterScoped: true}},
+	{"certificates.k8s.io", "certificatesigningrequests", "status", part("certificatesigningrequest", none), more{clusterScoped: true}},
+	{"certificates.k8s.io", "certificatesigningrequests", "approval", always(operation.Operation{Name: "certificatesigningrequest.approve", Credential: none}), more{clusterScoped: true}},
+
+	// Resources that mean nothing here, and have no namespaces.
+	{"", "namespaces", "", verbs{}, more{clusterScoped: true}},
+	{"", "persistentvolumes", "", verbs{}, more{clusterScoped: true}},
+	{"", "componentstatuses", "", verbs{}, more{clusterScoped: true}},
+	{"admissionregistration.k8s.io", "mutatingadmissionpolicies", "", verbs{}, more{clusterScoped: true}},
+	{"admissionregistration.k8s.io", "mutatingadmissionpolicybindings", "", verbs{}, more{clusterScoped: true}},
+	{"admissionregistration.k8s.io", "mutatingwebhookconfigurations", "", verbs{}, more{clusterScoped: true}},
+	{"admissionregistration.k8s.io", "validatingadmissionpolicies", "", verbs{}, more{clusterScoped: true}},
+	{"admissionregistration.k8s.io", "validatingadmissionpolicybindings", "", verbs{}, more{clusterScoped: true}},
+	{"admissionregistration.k8s.io", "validatingwebhookconfigurations", "", verbs{}, more{clusterScoped: true}},
+	{"apiextensions.k8s.io", "customresourcedefinitions", "", verbs{}, more{clusterScoped: true}},
+	{"apiregistration.k8s.io", "apiservices", "", verbs{}, more{clusterScoped: true}},
+	{"authorization.k8s.io", "subjectaccessreviews", "", verbs{}, more{clusterScoped: true}},
+	{"certificates.k8s.io", "clustertrustbundles", "", verbs{}, more{clusterScoped: true}},
+	{"flowcontrol.apiserver.k8s.io", "flowschemas", "", verbs{}, more{clusterScoped: true}},
+	{"flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", "", verbs{}, more{clusterScoped: true}},
+	{"internal.apiserver.k8s.io", "storageversions", "", verbs{}, more{clusterScoped: true}},
+	{"metrics.k8s.io", "nodes", "", verbs{}, more{clusterScoped: true}},
+	{"networking.k8s.io", "ingressclasses", "", verbs{}, more{clusterScoped: true}},
+	{"networking.k8s.io", "ipaddresses", "", verbs{}, more{clusterScoped: true}},
+	{"networking.k8s.io", "servicecidrs", "", verbs{}, more{clusterScoped: true}},
+	{"node.k8s.io", "runtimeclasses", "", verbs{}, more{clusterScoped: true}},
+	{"resource.k8s.io", "deviceclasses", "", verbs{}, more{clusterScoped: true}},
+	{"resource.k8s.io", "resourceslices", "", verbs{}, more{clusterScoped: true}},
+	{"scheduling.k8s.io", "priorityclasses", "", verbs{}, more{clusterScoped: true}},
+	{"storage.k8s.io", "csidrivers", "", verbs{}, more{clusterScoped: true}},
+	{"storage.k8s.io", "csinodes", "", verbs{}, more{clusterScoped: true}},
+	{"storage.k8s.io", "storageclasses", "", verbs{}, more{clusterScoped: true}},
+	{"storage.k8s.io", "volumeattachments", "", verbs{}, more{clusterScoped: true}},
+	{"storage.k8s.io", "volumeattributesclasses", "", verbs{}, more{clusterScoped: true}},
+	{"storagemigration.k8s.io", "storageversionmigrations", "", verbs{}, more{clusterScoped: true}},
+}
+
+// subresourceRow is what is known of a subresource, whatever the resource.
+type subresourceRow struct {
+	// streams reports that a request may have several events with an outcome:
+	// ResponseStarted, and ResponseComplete when the stream ends. See
+	// BasicLongRunningRequestCheck in k8s.io/apiserver/pkg/endpoints/filters
+	// and its arguments in pkg/controlplane/apiserver.
+	streams bool
+	// kubectl is the command of kubectl that asks for it, with any verb.
+	kubectl string
+}
+
+var subresources = map[string]subresourceRow{
+	"attach":              {streams: true, kubectl: "attach"},
+	"ephemeralcontainers": {kubectl: "debug"},
+	"eviction":            {kubectl: "drain"},
+	"exec":                {streams: true, kubectl: "exec"},
+	"log":                 {streams: true, kubectl: "logs"},
+	"portforward":         {streams: true, kubectl: "port-forward"},
+	"proxy":               {streams: true},
+	"scale":               {kubectl: "scale"},
+	"token":               {kubectl: "create token"},
+}
+
+type key struct{ group, resource, subresource string }
+
+// index holds pointers, so that a look-up does not copy all verbs.
+var index = func() map[key]*row {
+	index := make(map[key]*row, len(resources))
+	for i := range resources {
+		r := &resources[i]
+		index[key{r.group, r.resource, r.subresource}] = r
+	}
+	return index
+}()
+
+// Operation returns the meaning of a request.
+func Operation(k *event.Kubernetes) operation.Operation {
+	if k.Resource == "" {
+		return nonResource(k.Path())
+	}
+	r := index[key{k.APIGroup, k.Resource, k.Subresource}]
+	if r == nil {
+		return operation.Other
+	}
+	op := r.verbs[verbOf(k.Verb)]
+	switch op.Name {
+	case "":
+		return operation.Other
+	case operation.NodeProxy:
+		op.Credential = kubelet(k.Path())
+	}
+	// A deletion is answered with the object only in the foreground, where
+	// finalizers wait, or as a whole collection.
+	if k.StatusOnly {
+		op.Credential = operation.None
+	}
+	return op
+}
+
+// LongRunning reports whether a request may have several events with an
+// outcome.
+func LongRunning(k *event.Kubernetes) bool {
+	return k.Stage == "ResponseStarted" || k.Verb == "watch" || k.Verb == "proxy" ||
+		k.Subresource != "" && subresources[k.Subresource].streams
+}
+
+// AllNamespaces reports whether a request reads a namespaced resource of every
+// namespace at once. A resource that is not in the table, such as a custom one,
+// counts as namespaced.
+func AllNamespaces(k *event.Kubernetes) bool {
+	if k.Resource == "" || k.Namespace != "" {
+		return false
+	}
+	switch k.Verb {
+	case "list", "watch", "deletecollection":
+		r := index[key{k.APIGroup, k.Resource, ""}]
+		return r == nil || !r.clusterScoped
+	}
+	return false
+}
+
+// nonResource returns the meaning of a request that is not for a resource.
+// /logs/ is the directory /var/log of the API server's host.
+func nonResource(path string) operation.Operation {
+	if path == "/logs" || strings.HasPrefix(path, "/logs/") {
+		return operation.Operation{Name: "apiserver.logs", Credential: logs}
+	}
+	return operation.Other
+}
+
+// kubelet says what the kubelet's answer to a request through nodes/proxy can
+// leak. Monitoring reads its metrics and statistics that way all day; these are
+// known by their exact path, and everything else counts as what the kubelet can
+// give at worst, a command run in a container.
+func kubelet(path string) operation.Credential {
+	path, ok := strings.CutPrefix(path, "/api/v1/nodes/")
+	if !ok {
+		return filesystem
+	}
+	_, path, _ = strings.Cut(path, "/")
+	switch path {
+	case "proxy/metrics", "proxy/metrics/cadvisor", "proxy/metrics/probes",
+		"proxy/metrics/resource", "proxy/metrics/slis",
+		"proxy/stats/summary", "proxy/healthz":
+		return none
+	case "proxy/pods", "proxy/pods/", "proxy/runningpods", "proxy/runningpods/":
+		return environment
+	}
+	// Dots and escapes could lead out of the directory again.
+	if strings.HasPrefix(path, "proxy/containerLogs/") && !strings.Contains(path, "..") && !strings.Contains(path, "%") {
+		return logs
+	}
+	return filesystem
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kubernetes
+
+import (
+	"testing"
+
+	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/operation"
+)
+
+func op(name string, c operation.Credential) operation.Operation {
+	return operation.Operation{Name: name, Credential: c}
+}
+
+func TestOperation(t *testing.T) {
+	for _, tt := range []struct {
+		verb, group, resource, subresource string
+		want                               operation.Operation
+	}{
+		{"list", "", "secrets", "", op("secret.list", secret)},
+		{"get", "", "secrets", "", op("secret.get", secret)},
+		{"watch", "", "secrets", "", op("secret.watch", secret)},
+		{"create", "", "secrets", "", op("secret.create", none)},
+		{"update", "", "secrets", "", op("secret.update", none)},
+		{"patch", "", "secrets", "", op("secret.patch", secret)},
+		{"delete", "", "secrets", "", op("secret.delete", secret)},
+		{"deletecollection", "", "secrets", "", op("secret.delete", secret)},
+		{"list", "", "configmaps", "", op("configmap.list", configMap)},
+		{"get", "", "serviceaccounts", "", op("serviceaccount.get", none)},
+		{"create", "", "serviceaccounts", "token", op("token.create", token)},
+		{"create", "authentication.k8s.io", "tokenreviews", "", op("token.review", none)},
+		{"create", "authorization.k8s.io", "selfsubjectaccessreviews", "", op("access.review", none)},
+		{"create", "authorization.k8s.io", "selfsubjectrulesreviews", "", op("access.review", none)},
+
+		{"list", "", "pods", "", op("pod.list", environment)},
+		{"create", "", "pods", "", op("pod.create", none)},
+		{"get", "", "pods", "status", op("pod.get", environment)},
+		{"get", "", "pods", "log", op("pod.logs", logs)},
+		// Over WebSocket and over SPDY.
+		{"get", "", "pods", "exec", op("pod.exec", filesystem)},
+		{"create", "", "pods", "exec", op("pod.exec", filesystem)},
+		{"get", "", "pods", "attach", op("pod.attach", filesystem)},
+		{"create", "", "pods", "attach", op("pod.attach", filesystem)},
+		{"create", "", "pods", "portforward", op("pod.portforward", none)},
+		{"patch", "", "pods", "ephemeralcontainers", op("pod.debug", filesystem)},
+		{"update", "", "pods", "ephemeralcontainers", op("pod.debug", filesystem)},
+		{"get", "", "pods", "ephemeralcontainers", op("pod.get", environment)},
+		{"delete", "", "pods", "proxy", op("pod.proxy", none)},
+		{"get", "", "services", "proxy", op("service.proxy", none)},
+		{"create", "", "nodes", "proxy", op("node.proxy", filesystem)},
+		{"", "", "nodes", "proxy", op("node.proxy", filesystem)},
+		{"patch", "", "nodes", "status", op("node.patch", none)},
+
+		{"get", "apps", "deployments", "", op("workload.get", environment)},
+		{"update", "apps", "deployments", "status", op("workload.update", environment)},
+		{"list", "apps", "controllerrevisions", "", op("workload.list", environment)},
+		{"watch", "batch", "cronjobs", "", op("workload.watch", environment)},
+		{"list", "", "podtemplates", "", op("workload.list", environment)},
+		{"create", "apps", "deployments", "", op("workload.create", none)},
+
+		{"create", "rbac.authorization.k8s.io", "clusterrolebindings", "", op("rbac.create", none)},
+		{"create", "certificates.k8s.io", "certificatesigningrequests", "", op("certificatesigningrequest.create", none)},
+		{"update", "certificates.k8s.io", "certificatesigningrequests", "approval", op("certificatesigningrequest.approve", none)},
+
+		// Another group's resource of the same name is another resource.
+		{"list", "example.com", "secrets", "", operation.Other},
+		{"list", "metrics.k8s.io", "pods", "", operation.Other},
+		{"list", "", "deployments", "", operation.Other},
+		{"update", "coordination.k8s.io", "leases", "", operation.Other},
+		{"list", "", "events", "", operation.Other},
+		{"get", "apps", "deployments", "scale", operation.Other},
+		{"GET", "", "secrets", "", operation.Other},
+		{"list", "", "serviceaccounts", "token", operation.Other},
+		{"create", "", "pods", "status", operation.Other},
+	} {
+		r := event.Kubernetes{Verb: tt.verb, APIGroup: tt.group, Resource: tt.resource, Subresource: tt.subresource}
+		if got := Operation(&r); got != tt.want {
+			t.Errorf("%s %s/%s/%s: got %v, want %v", tt.verb, tt.group, tt.resource, tt.subresource, got, tt.want)
+		}
+	}
+}
+
+func TestNodeProxy(t *testing.T) {
+	for path, want := range map[string]operation.Credential{
+		"/api/v1/nodes/n1/proxy/metrics":                        none,
+		"/api/v1/nodes/n1:10250/proxy/metrics/cadvisor":         none,
+		"/api/v1/nodes/n1/proxy/stats/summary":                  none,
+		"/api/v1/nodes/n1/proxy/pods":                           environment,
+		"/api/v1/nodes/n1/proxy/containerLogs/ns/p/c":           logs,
+		"/api/v1/nodes/n1/proxy/run/ns/p/c":                     filesystem,
+		"/api/v1/nodes/n1/proxy/exec/ns/p/c":                    filesystem,
+		"/api/v1/nodes/n1/proxy":                                filesystem,
+		"/api/v1/nodes/n1:2375/proxy/containers/x/json":         filesystem,
+		"/api/v1/nodes/n1/proxy/metrics/../pods":                filesystem,
+		"/api/v1/nodes/n1/proxy/metrics/%2e%2e/pods":            filesystem,
+		"/api/v1/nodes/n1/proxy/containerLogs/../run/ns/p/c":    filesystem,
+		"/api/v1/nodes/n1/proxy/containerLogs/%2e%2e/run/n/p/c": filesystem,
+		"/x/proxy/metrics":                                      filesystem,
+		"":                                                      filesystem,
+	} {
+		got := Operation(&event.Kubernetes{Verb: "get", Resource: "nodes", Subresource: "proxy", Name: "n1", RequestURI: path})
+		if want := op("node.proxy", want); got != want {
+			t.Errorf("%s: got %v, want %v", path, got, want)
+		}
+	}
+}
+
+func TestNonResource(t *testing.T) {
+	for path, want := range map[string]operation.Operation{
+		"/logs":                     op("apiserver.logs", logs),
+		"/logs/pods/":               op("apiserver.logs", logs),
+		"/logsx":                    operation.Other,
+		"/healthz":                  operation.Other,
+		"/openid/v1/jwks":           operation.Other,
+		"/api/v1/nodes/n/proxy/run": operation.Other,
+		"":                          operation.Other,
+	} {
+		if got := Operation(&event.Kubernetes{Verb: "get", RequestURI: path}); got != want {
+			t.Errorf("%q: got %v, want %v", path, got, want)
+		}
+	}
+}
+
+func TestOperationAllocs(t *testing.T) {
+	for _, r := range []event.Kubernetes{
+		{Verb: "list", Resource: "secrets"},
+		{Verb: "get", Resource: "nodes", Subresource: "proxy", RequestURI: "/api/v1/nodes/n1/proxy/metrics"},
+		{Verb: "update", APIGroup: "coordination.k8s.io", Resource: "leases"},
+		{Verb: "get", RequestURI: "/logs/"},
+	} {
+		if n := testing.AllocsPerRun(100, func() { Operation(&r) }); n != 0 {
+			t.Errorf("%v: %v allocations, want none", r, n)
+		}
+	}
+}
+
+// FuzzOperation checks that every request has a name, and that a path, which
+// the client writes, changes nothing where objectRef tells what was done.
+func FuzzOperation(f *testing.F) {
+	f.Add("get", "", "nodes", "proxy", "/api/v1/nodes/n1/proxy/metrics")
+	f.Add("list", "", "secrets", "", "/api/v1/secrets")
+	f.Add("get", "", "", "", "/logs/")
+	f.Fuzz(func(t *testing.T, verb, group, resource, subresource, path string) {
+		r := event.Kubernetes{Verb: verb, APIGroup: group, Resource: resource, Subresource: subresource, RequestURI: path}
+		got := Operation(&r)
+		if got.Name == "" {
+			t.Fatalf("%+v: no name", r)
+		}
+		if resource == "" || got.Name == "node.proxy" {
+			return
+		}
+		r.RequestURI = ""
+		if without := Operation(&r); without != got {
+			t.Fatalf("%+v: %v, without the path %v", r, got, without)
+		}
+	})
+}
+
+func BenchmarkOperation(b *testing.B) {
+	r := event.Kubernetes{Verb: "list", Resource: "secrets"}
+	b.ReportAllocs()
+	for b.Loop() {
+		Operation(&r)
+	}
+}
