@@ -9,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerapi/containerapi/plugin/docker"
 	"github.com/containerapi/containerapi/plugin/field"
+	"github.com/containerapi/containerapi/plugin/kubernetes"
+	"github.com/containerapi/containerapi/plugin/operation"
 )
 
 var files = []string{containerAPI, k8sAudit, syscalls}
@@ -65,7 +68,7 @@ func TestOutputs(t *testing.T) {
 		{"api.outcome"}, {"docker.daemon"},
 	}
 	// The engine itself is the one who did it.
-	daemon := [][]string{{"api.operation"}, {"docker.daemon"}, {"docker.daemon.listens", "docker.daemon.addr", "api.object", "docker.client.addr"}}
+	daemon := [][]string{{"api.operation"}, {"docker.daemon"}, {"api.object"}}
 	// What was done stands in the sentence or the command line. A container
 	// is told by Falco itself, if its plugin for that is loaded.
 	syscall := [][]string{{"user.name"}, {"user.loginuid", "fd.cip"}, {"proc.exepath"}, {"proc.cmdline"}, {"proc.pid"}}
@@ -158,6 +161,40 @@ var investigation = map[string]string{
 	"docker.exec.command":           "the command of one API; outputs show api.command",
 	"docker.exec.id":                "to find the end of an exec",
 	"docker.exit_code":              "to find how an exec ended",
+}
+
+var (
+	operationValue = regexp.MustCompile(`api\.operation\s*(?:=|!=)\s*([a-z_.]+)`)
+	operationList  = regexp.MustCompile(`api\.operation\s+in\s+\(([^)]*)\)`)
+)
+
+// An operation that no table has is never true, and nobody would notice.
+func TestOperations(t *testing.T) {
+	known := map[string]bool{operation.Other.Name: true, operation.Unreadable.Name: true}
+	for _, row := range slices.Concat(docker.Rows(), kubernetes.Rows()) {
+		known[row.Name] = true
+	}
+	found := 0
+	for _, file := range []string{containerAPI, k8sAudit} {
+		for _, i := range load(t, file) {
+			var names []string
+			for _, match := range operationValue.FindAllStringSubmatch(i.Condition, -1) {
+				names = append(names, match[1])
+			}
+			for _, match := range operationList.FindAllStringSubmatch(i.Condition, -1) {
+				names = append(names, strings.FieldsFunc(match[1], func(r rune) bool { return strings.ContainsRune(" ,\n", r) })...)
+			}
+			for _, name := range names {
+				found++
+				if !known[name] {
+					t.Errorf("%s: %s names the operation %s, which no table has", file, i.name(), name)
+				}
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("found only %d operations in the rules", found)
+	}
 }
 
 // A field that nothing uses is one that nobody tries.

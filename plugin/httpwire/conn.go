@@ -12,7 +12,6 @@ package httpwire
 
 import (
 	"bytes"
-	"slices"
 	"strconv"
 )
 
@@ -73,23 +72,30 @@ type Conn struct {
 	newline int    // how many bytes of CR and LF can stand before a request
 	closing bool   // the server closes the connection after this request
 
-	pending []*Request // without a response, oldest first
-	current *Request   // whose body is read
+	current *Request // whose body is read
 	body    []byte
 
-	heads    int   // how many there were
-	at       int64 // the time of the last bytes
-	ahead    bool  // a single byte was read of the next head
-	alone    bool  // every request before the next one was answered
-	early    int   // status of a response to a head that is not complete
-	reported bool  // the head that is not complete was
-	doubt    bool  // the response tells if the server refused the last head
-	unsure   bool  // something was lost, once
-	quiet    bool  // what is lost is part of a request that was reported
+	heads int   // how many there were
+	at    int64 // the time of the last bytes
+
+	pairing
+	resync
 
 	h2 *http2Conn
 }
 
+// state is what the next bytes that the server reads belong to.
+//
+//	inHead ──head──▶ inBody ─────────────────────────▶ inHead
+//	   │                                                 ▲
+//	   ├──chunked──▶ inChunkLine ─▶ inChunk ─▶ inChunkEnd │ (and again)
+//	   │                  └──last──▶ inTrailer ───────────┘
+//	   └──PRI──▶ inPreface ──▶ inHTTP2 (until the end)
+//
+// From each of them: isLost when bytes are missing, until a piece begins with
+// a request line; isClosed when the server gives the connection up or has
+// answered its last request; isIgnored when the connection is no HTTP any more
+// or has ended.
 type state uint8
 
 const (
@@ -313,32 +319,6 @@ func (c *Conn) newHead() {
 	c.buf = release(c.buf)
 }
 
-// refuse reports a head that the server refuses. It closes the connection
-// then, but the server can be of another version of Go; its response tells.
-func (c *Conn) refuse(head []byte, reason string) []byte {
-	r := readLine(head)
-	r.Unreadable = reason
-	c.push(r)
-	c.newHead()
-	c.doubt = true
-	c.state = isClosed
-	return nil
-}
-
-// push adds a request to those that wait for a response.
-func (c *Conn) push(r *Request) {
-	size := 0
-	for _, p := range c.pending {
-		size += len(p.Target) + len(p.Host) + len(p.UserAgent)
-	}
-	if len(c.pending) >= maxPending || size > maxHead {
-		c.settle()
-	}
-	r.Time = c.at
-	r.Pipelined = !c.alone
-	c.pending = append(c.pending, r)
-}
-
 // advance counts n bytes of a body or a chunk.
 func (c *Conn) advance(n uint64) {
 	c.skipped += n
@@ -484,196 +464,6 @@ func (c *Conn) end(s state) {
 	c.scanned = 0
 	c.h2 = nil
 	c.state = s
-}
-
-// Response takes the beginning of a write of the server that begins with
-// "HTTP/1.". 256 bytes are enough. at is the time in nanoseconds.
-func (c *Conn) Response(head []byte, at int64) {
-	status, ok := statusOf(head)
-	if !ok || c.state == isIgnored || status < 200 && status != 101 {
-		return
-	}
-	c.at = at
-	if len(c.pending) == 0 {
-		switch {
-		case c.state == inHead && len(c.buf) > 0:
-			// The server gave up on what it has. Or an earlier response
-			// looks like it, so read on.
-			c.early = status
-		case c.state == isLost && !c.quiet:
-			c.send(&Request{Time: at, Status: status, Unreadable: Lost, Pipelined: true})
-		}
-		return
-	}
-	if c.state == inHTTP2 {
-		c.refuseHTTP2(status)
-		return
-	}
-	r := c.pending[0]
-	c.pending = slices.Delete(c.pending, 0, 1)
-	hijacked := status == 101 || status == 200 && r.Route != nil && r.Route.Hijacks(whole(head))
-	if !r.sent {
-		r.Status = status
-		c.send(r)
-	}
-	switch {
-	case hijacked && !r.Pipelined && !c.unsure:
-		c.pending = nil // bytes of the stream
-		c.end(isIgnored)
-	case hijacked && (c.state == inHead || c.state == isClosed):
-		// Perhaps not: look for further requests, starting with what is
-		// read of one.
-		c.state, c.scanned, c.quiet = isLost, 0, true
-	case c.doubt && len(c.pending) == 0:
-		c.doubt = false
-		if c.state == isClosed && !refusal(status) {
-			c.state, c.quiet = isLost, true
-		}
-	}
-}
-
-// statusOf reads the status line of a response.
-func statusOf(head []byte) (int, bool) {
-	const n = len("HTTP/1.1 200")
-	if len(head) < n || string(head[:7]) != "HTTP/1." || head[8] != ' ' || len(head) > n && head[n] != ' ' && head[n] != '\r' {
-		return 0, false
-	}
-	status := 0
-	for _, d := range head[9:n] {
-		if d < '0' || d > '9' {
-			return 0, false
-		}
-		status = status*10 + int(d-'0')
-	}
-	return status, status >= 100
-}
-
-// whole cuts what follows the head of a response off.
-func whole(head []byte) []byte {
-	if end, _ := headEnd(head, 0); end > 0 {
-		head = head[:end]
-	}
-	return head
-}
-
-// refusal says if net/http's server itself answers with a status, and closes
-// the connection. From (*conn).serve in net/http/server.go.
-func refusal(status int) bool {
-	switch status {
-	case 400, 417, 431, 501, 505:
-		return true
-	}
-	return false
-}
-
-// Lost says that something of the connection may be missing here: what the
-// server read or wrote. Requests that wait for a response or their body are
-// emitted as they are, and reading goes on at the next piece that surely begins
-// a request. What is read until then is reported as one unreadable request for
-// each response.
-func (c *Conn) Lost(at int64) {
-	if c.state == isIgnored {
-		return
-	}
-	c.at = at
-	c.lose()
-}
-
-func (c *Conn) lose() {
-	c.settle()
-	if c.state == inHead {
-		c.partial(Lost)
-	}
-	c.end(isLost)
-	c.newline = 0
-	c.unsure, c.quiet, c.doubt = true, false, false
-	c.early, c.reported = 0, false
-	c.ahead = false
-}
-
-// find looks for a request line at the beginning of a piece, after something
-// was lost, and returns what is then to be read.
-func (c *Conn) find(b []byte) []byte {
-	for {
-		data := b
-		if len(c.buf) > 0 {
-			data = append(c.buf, b...)
-			c.buf = data[:len(c.buf)]
-		}
-		certain, possible := lineForm(data)
-		switch {
-		case certain:
-			c.settle()
-			c.state = inHead
-			return b
-		case possible:
-			c.buf = append(c.buf, b...)
-			return nil
-		case len(c.buf) == 0:
-			if !c.quiet && len(c.pending) == 0 {
-				c.push(&Request{Unreadable: Lost})
-			}
-			return nil
-		}
-		c.buf = release(c.buf)
-	}
-}
-
-// partial reports a head that is not complete.
-func (c *Conn) partial(reason string) {
-	if len(c.buf) == 0 || c.reported {
-		return
-	}
-	r := new(Request)
-	if c.scanned > 0 {
-		r = readLine(c.buf)
-	}
-	r.Time, r.Status, r.Unreadable = c.at, c.early, reason
-	c.reported = true
-	c.send(r)
-}
-
-// send emits a request with what is known of it.
-func (c *Conn) send(r *Request) {
-	if r.sent {
-		return
-	}
-	if c.current == r {
-		c.readBody()
-	}
-	r.sent = true
-	c.emit(r)
-}
-
-// settle emits the requests that wait, and expects no responses to them.
-func (c *Conn) settle() {
-	for _, r := range c.pending {
-		c.send(r)
-	}
-	clear(c.pending)
-	c.pending = c.pending[:0]
-}
-
-// Flush emits requests whose heads were complete at a time or before, in
-// nanoseconds, and that had no response since. Call it every now and then
-// with, say, a second ago.
-func (c *Conn) Flush(before int64) {
-	n := 0
-	for _, r := range c.pending {
-		if r.Time <= before {
-			c.send(r)
-		}
-		// Over HTTP/2 no response comes that would be taken for another's.
-		if !r.sent || c.state != inHTTP2 {
-			c.pending[n] = r
-			n++
-		}
-	}
-	clear(c.pending[n:])
-	c.pending = c.pending[:n]
-	if c.early != 0 && c.at <= before {
-		c.partial(Incomplete)
-	}
 }
 
 // Close ends the connection at a time in nanoseconds, and emits what it left,
