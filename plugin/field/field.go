@@ -105,7 +105,7 @@ func All() []Field {
 	return append(all, docker...)
 }
 
-// Entries returns the table in the form that Falco is told of it.
+// Entries returns the table in the form that Falco is given it.
 func Entries() []sdk.FieldEntry {
 	all := All()
 	if len(all) > falco.MaxFields {

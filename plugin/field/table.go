@@ -16,7 +16,7 @@ import (
 var common = []Field{
 	{"api.input", "The input that the event comes from: `k8s_audit`, `docker_event` or `docker_api`.",
 		text(func(e *event.Event) string { return e.Input.String() })},
-	{"api.act", "True for the one event of each act that a rule should judge; false for the announcement of a request (stage `RequestReceived`) and for later stages of an act that an earlier event told of.",
+	{"api.act", "True for the one event of each act that a rule should judge; false for the announcement of a request (stage `RequestReceived`) and for later stages of an act that an earlier event reported.",
 		flag(func(e *event.Event) (bool, bool) { return meaning.IsAct(e), true })},
 	{"api.operation", "What was done, such as `secret.list`, `pod.exec` or `container.export`; `other` where it has nothing to do with credentials.",
 		text(func(e *event.Event) string { return e.Operation })},
@@ -58,7 +58,7 @@ var common = []Field{
 var kube = []Field{
 	{"kube.auditid", "The audit id of the request. Clients may choose it: it does not prove that two events belong together.",
 		text(func(e *event.Event) string { return e.Kubernetes.AuditID })},
-	{"kube.stage", "The stage of the request that the event tells of: `RequestReceived`, `ResponseStarted`, `ResponseComplete` or `Panic`.",
+	{"kube.stage", "The stage of the request that the event is about: `RequestReceived`, `ResponseStarted`, `ResponseComplete` or `Panic`.",
 		text(func(e *event.Event) string { return e.Kubernetes.Stage })},
 	{"kube.level", "The audit level that the event was recorded at.",
 		text(func(e *event.Event) string { return e.Kubernetes.Level })},

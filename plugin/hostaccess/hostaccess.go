@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// What a container gets of the host, in the order in which it is told.
+// What a container gets of the host, in the order in which it is listed.
 const (
 	dockerSocket  = "docker_socket"
 	runtimeSocket = "runtime_socket"

@@ -170,7 +170,7 @@ func (c *Conn) Flush(before int64) {
 }
 
 // refuse reports a head that the server refuses. It closes the connection
-// then, but the server can be of another version of Go; its response tells.
+// then, but the server can be of another version of Go; its response shows it.
 func (c *Conn) refuse(head []byte, reason string) []byte {
 	r := readLine(head)
 	r.Unreadable = reason

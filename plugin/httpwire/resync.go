@@ -5,7 +5,7 @@ package httpwire
 // resync finds requests again after bytes were lost, or after a response left
 // open what the server made of them.
 type resync struct {
-	doubt  bool // the response tells if the server refused the last head
+	doubt  bool // the response shows whether the server refused the last head
 	unsure bool // something was lost, once
 	quiet  bool // what is lost is part of a request that was reported
 }

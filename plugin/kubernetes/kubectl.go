@@ -10,7 +10,7 @@ import (
 
 // KubectlVerb returns the subcommand of kubectl that makes such a request, or
 // "" for another client. kubectl writes its subcommand into fieldManager when
-// it changes something; the rest is told by what is asked for.
+// it changes something; all else is known by what is asked for.
 func KubectlVerb(k *event.Kubernetes) string {
 	if !isKubectl(k) {
 		return ""

@@ -33,7 +33,7 @@ func Classify(e *event.Event) {
 		}
 	case event.DockerEvent:
 		op = docker.EventOperation(e.Docker.Type, e.Docker.Action)
-		// Docker tells only of what was done.
+		// Docker reports only what was done.
 		e.Outcome = event.Allowed
 	default:
 		op = operation.Other
