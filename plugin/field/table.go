@@ -112,7 +112,7 @@ var kube = []Field{
 		text(func(e *event.Event) string { return e.Kubernetes.Name })},
 	{"kube.target.group", "The API group of the resource. No value for the core group.",
 		text(func(e *event.Event) string { return e.Kubernetes.APIGroup })},
-	{"kube.all_namespaces", "True if the request lists, watches or deletes a namespaced resource of all namespaces at once.",
+	{"kube.all_namespaces", "True if the request lists, watches or deletes a namespaced resource of all namespaces at once. A custom resource counts as namespaced.",
 		flag(func(e *event.Event) (bool, bool) {
 			return kubernetes.AllNamespaces(&e.Kubernetes), e.Kubernetes.Resource != ""
 		})},
