@@ -5,9 +5,7 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"os"
@@ -20,6 +18,7 @@ import (
 
 	"github.com/falcosecurity/plugin-sdk-go/pkg/sdk"
 
+	"github.com/containerapi/containerapi/plugin/event/eventtest"
 	"github.com/containerapi/containerapi/plugin/falco"
 	"github.com/containerapi/containerapi/plugin/falco/falcotest"
 	"github.com/containerapi/containerapi/plugin/field"
@@ -32,31 +31,7 @@ const recordings = "../e2e/testdata/recordings"
 // recorded returns all recorded events, one a line.
 func recorded(t testing.TB) [][]byte {
 	t.Helper()
-	files, err := filepath.Glob(recordings + "/*/*.jsonl.gz")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no recordings in %s: %v", recordings, err)
-	}
-	var lines [][]byte
-	for _, name := range files {
-		f, err := os.Open(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		z, err := gzip.NewReader(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s := bufio.NewScanner(z)
-		s.Buffer(nil, 16<<20)
-		for s.Scan() {
-			lines = append(lines, bytes.Clone(s.Bytes()))
-		}
-		if err := s.Err(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return lines
+	return eventtest.Recorded(t, recordings+"/*/*.jsonl.gz")
 }
 
 // start returns an initialized plugin and an engine that asks it for fields.
