@@ -10,10 +10,13 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/invopop/jsonschema"
+
+	"github.com/containerapi/containerapi/plugin/event"
 )
 
 // Config is the plugin's init_config. Keys that the k8saudit plugin has too
@@ -22,7 +25,7 @@ type Config struct {
 	SSLCertificate       string `json:"sslCertificate" jsonschema:"title=TLS certificate,description=PEM file with the certificate of the https webhook. It may hold the key as well."`
 	SSLKey               string `json:"sslKey" jsonschema:"title=TLS key,description=PEM file with the key of the https webhook. Empty if sslCertificate holds it."`
 	SSLClientCA          string `json:"sslClientCA" jsonschema:"title=TLS client CA,description=PEM file with the authorities that clients of the https webhook must have a certificate of (mutual TLS). Empty: clients need no certificate."`
-	MaxEventSize         int    `json:"maxEventSize" jsonschema:"title=Maximum event size,description=Size in bytes above which an event is shortened to its essential parts.,minimum=32768,maximum=16777216"`
+	MaxEventSize         int    `json:"maxEventSize" jsonschema:"title=Maximum event size,description=Size in bytes above which an event is shortened to its essential parts.,maximum=16777216"`
 	WebhookMaxBatchSize  int64  `json:"webhookMaxBatchSize" jsonschema:"title=Maximum webhook request size,description=Size in bytes above which the webhook refuses a request (413).,minimum=65536,maximum=268435456"`
 	WebhookQueueDeadline int    `json:"webhookQueueDeadline" jsonschema:"title=Webhook queue deadline,description=For how many seconds a webhook request waits for room in the queue before it is answered 429 and sent again by the API server.,minimum=1,maximum=25"`
 	MaxLineSize          int    `json:"maxLineSize" jsonschema:"title=Maximum line size,description=Size in bytes above which a line of an audit log is read only up to its objects.,minimum=262144,maximum=268435456"`
@@ -137,6 +140,9 @@ func reflected() *jsonschema.Schema {
 	schema.Version = ""
 	// Falco makes null of an empty map. What is no map Parse refuses.
 	schema.Type = ""
+	// A limit that a shortened event can be above would be none.
+	size, _ := schema.Properties.Get("maxEventSize")
+	size.Minimum = json.Number(strconv.Itoa(event.MaxShortened))
 	defaults := reflect.ValueOf(Default())
 	for i := range defaults.NumField() {
 		property, _ := schema.Properties.Get(defaults.Type().Field(i).Tag.Get("json"))

@@ -34,6 +34,7 @@ func TestParseErrors(t *testing.T) {
 		`{"queueSize": 10}`:          "queueSize",
 		`{"queueSize": 1.5}`:         "queueSize",
 		`{"maxEventSize": -1}`:       "maxEventSize",
+		`{"maxEventSize": 32767}`:    "maxEventSize", // what a shortened event can have
 		`{"sslKey": 7}`:              "sslKey",
 		`{"webhookQueueDeadline":0}`: "webhookQueueDeadline",
 		`[1]`:                        "map of settings",

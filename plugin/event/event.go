@@ -252,42 +252,6 @@ func (e *Event) Reset() {
 	e.Kubernetes.User.Groups, e.Kubernetes.Impersonated.Groups, e.Kubernetes.SourceIPs = user, impersonated, ips
 }
 
-// How long the parts of a shortened event may be, in bytes, and how many
-// values its lists may have.
-const (
-	shortText = 512
-	shortList = 16
-)
-
-// Shorten cuts the parts of the event that can be long, so that its JSON stays
-// below 32 KiB.
-func (e *Event) Shorten() {
-	e.Shortened = true
-	k, d := &e.Kubernetes, &e.Docker
-	for _, s := range []*string{
-		&k.AuditID, &k.Level, &k.Stage, &k.Received, &k.Staged, &k.RequestURI, &k.Command, &k.Verb, &k.User.Name, &k.User.UID,
-		&k.Impersonated.Name, &k.Impersonated.UID, &k.UserAgent, &k.Resource, &k.Subresource, &k.Namespace, &k.Name,
-		&k.APIGroup, &k.APIVersion, &k.Reason, &k.Decision, &k.DecisionReason, &k.CredentialID, &k.IssuedCredentialID,
-		&k.TokenPod, &k.TokenPodUID, &k.TokenNode,
-		&d.Daemon, &d.Type, &d.Action, &d.Command, &d.ActorID, &d.ActorName, &d.ExecID, &d.ExitCode,
-		&d.Container.ID, &d.Container.Name, &d.Container.Image,
-		&d.Request.Method, &d.Request.Path, &d.Request.Query, &d.Request.Version, &d.Request.UserAgent, &d.Request.Unreadable,
-		&d.Request.ArchivePath, &d.Request.CreateImage,
-		&d.Client.Name, &d.Client.ParentName, &d.Client.ExePath, &d.Client.Cmdline, &d.Client.Addr,
-		&d.Client.Container.ID, &d.Client.Container.Name, &d.Client.Container.Image,
-	} {
-		*s = (*s)[:min(len(*s), shortText)]
-	}
-	// The last source is the peer, which clients cannot choose.
-	k.SourceIPs = k.SourceIPs[max(0, len(k.SourceIPs)-shortList):]
-	for _, list := range []*[]string{&k.User.Groups, &k.Impersonated.Groups, &k.SourceIPs, &d.Request.CreateMounts, &d.Request.CreateExposes} {
-		*list = (*list)[:min(len(*list), shortList)]
-		for i, s := range *list {
-			(*list)[i] = s[:min(len(s), shortText)]
-		}
-	}
-}
-
 // Peer returns the address of the peer that connected to the API server, or
 // "" if it is not known.
 func (k *Kubernetes) Peer() string {

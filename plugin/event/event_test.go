@@ -163,7 +163,7 @@ func TestShorten(t *testing.T) {
 	e.Kubernetes.SourceIPs = append(e.Kubernetes.SourceIPs, "10.0.0.1")
 	e.Shorten()
 	written := e.AppendJSON(nil)
-	if len(written) > 128<<10 || !json.Valid(written) {
+	if len(written) > MaxShortened || !json.Valid(written) {
 		t.Errorf("%d bytes, valid: %t", len(written), json.Valid(written))
 	}
 	if again := decode(t, string(written)); !again.Shortened || again.Kubernetes.Peer() != "10.0.0.1" || again.Kubernetes.User.Name != "alice@example.com" {

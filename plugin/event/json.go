@@ -10,24 +10,20 @@ import (
 // AppendJSON appends the event as one JSON object without a newline.
 func (e *Event) AppendJSON(b []byte) []byte {
 	w := writer{b: b}
-	w.open('{')
+	w.b = append(w.b, '{')
 	w.string("input", e.Input.String())
 	w.bool("shortened", e.Shortened)
 	w.bool("repeated", e.Repeated)
 	w.strings("reads", e.CommandReads.Names())
-	if e.Seen.Known || e.Seen.Sources != 0 {
-		w.key("seen")
-		w.open('{')
-		w.bool("first", e.Seen.First)
-		w.uint("count", e.Seen.Count)
-		w.uint("objects", e.Seen.Objects)
-		w.uint("sources", e.Seen.Sources)
-		w.uint("age", e.Seen.Age)
-		w.close('}')
-	}
+	seen := w.open("seen")
+	w.bool("first", e.Seen.First)
+	w.uint("count", e.Seen.Count)
+	w.uint("objects", e.Seen.Objects)
+	w.uint("sources", e.Seen.Sources)
+	w.uint("age", e.Seen.Age)
+	w.close(seen)
 	switch e.Input {
 	case KubernetesAudit:
-		w.key("audit")
 		w.kube(&e.Kubernetes)
 	case DockerAPI:
 		w.dockerRequest(e)
@@ -36,12 +32,12 @@ func (e *Event) AppendJSON(b []byte) []byte {
 		w.dockerEvent(e)
 		w.docker(&e.Docker)
 	}
-	w.close('}')
-	return w.b
+	return append(w.b, '}')
 }
 
 func (w *writer) kube(k *Kubernetes) {
-	w.open('{')
+	w.key("audit")
+	w.b = append(w.b, '{')
 	w.string("kind", "Event")
 	w.string("apiVersion", "audit.k8s.io/v1")
 	w.string("level", k.Level)
@@ -49,108 +45,87 @@ func (w *writer) kube(k *Kubernetes) {
 	w.string("stage", k.Stage)
 	w.string("requestURI", k.RequestURI)
 	w.string("verb", k.Verb)
-	w.user("user", &k.User, k)
-	if k.Impersonated.Name != "" {
-		w.user("impersonatedUser", &k.Impersonated, nil)
-	}
+	user := w.open("user")
+	w.user(&k.User)
+	w.token(k)
+	w.close(user)
+	impersonated := w.open("impersonatedUser")
+	w.user(&k.Impersonated)
+	w.close(impersonated)
 	w.bool("impersonationDenied", k.ImpersonationDenied)
 	w.strings("sourceIPs", k.SourceIPs)
 	w.string("userAgent", k.UserAgent)
-	if k.Resource != "" {
-		w.key("objectRef")
-		w.open('{')
-		w.string("resource", k.Resource)
-		w.string("namespace", k.Namespace)
-		w.string("name", k.Name)
-		w.string("apiGroup", k.APIGroup)
-		w.string("apiVersion", k.APIVersion)
-		w.string("subresource", k.Subresource)
-		w.close('}')
+	object := w.open("objectRef")
+	w.string("resource", k.Resource)
+	w.string("namespace", k.Namespace)
+	w.string("name", k.Name)
+	w.string("apiGroup", k.APIGroup)
+	w.string("apiVersion", k.APIVersion)
+	w.string("subresource", k.Subresource)
+	w.close(object)
+	status := w.open("responseStatus")
+	w.string("reason", k.Reason)
+	if k.StatusOnly {
+		w.string("status", "Success")
 	}
-	if k.Code != 0 {
-		w.key("responseStatus")
-		w.open('{')
-		w.string("reason", k.Reason)
-		if k.StatusOnly {
-			w.string("status", "Success")
-		}
-		w.uint("code", k.Code)
-		w.close('}')
-	}
+	w.uint("code", k.Code)
+	w.close(status)
 	w.string("requestReceivedTimestamp", k.Received)
 	w.string("stageTimestamp", k.Staged)
-	if k.Decision != "" || k.IssuedCredentialID != "" {
-		w.key("annotations")
-		w.open('{')
-		w.string(annotationDecision, k.Decision)
-		w.string(annotationReason, k.DecisionReason)
-		w.string(annotationIssued, k.IssuedCredentialID)
-		w.close('}')
-	}
-	w.close('}')
+	annotations := w.open("annotations")
+	w.string(annotationDecision, k.Decision)
+	w.string(annotationReason, k.DecisionReason)
+	w.string(annotationIssued, k.IssuedCredentialID)
+	w.close(annotations)
+	w.b = append(w.b, '}')
 }
 
-// user writes an identity; token is the event that knows what the identity's
-// token is bound to, or nil.
-func (w *writer) user(key string, u *User, token *Kubernetes) {
-	w.key(key)
-	w.open('{')
+func (w *writer) user(u *User) {
 	w.string("username", u.Name)
 	w.string("uid", u.UID)
 	w.strings("groups", u.Groups)
-	if token != nil && token.CredentialID != "" {
-		w.key("extra")
-		w.open('{')
-		for _, extra := range [...]struct{ key, value string }{
-			{extraCredentialID, token.CredentialID},
-			{extraPodName, token.TokenPod},
-			{extraPodUID, token.TokenPodUID},
-			{extraNodeName, token.TokenNode},
-		} {
-			if extra.value != "" {
-				w.key(extra.key)
-				w.open('[')
-				w.element(extra.value)
-				w.close(']')
-			}
-		}
-		w.close('}')
-	}
-	w.close('}')
+}
+
+// token writes what the API server says of the token of a request.
+func (w *writer) token(k *Kubernetes) {
+	extra := w.open("extra")
+	w.only(extraCredentialID, k.CredentialID)
+	w.only(extraPodName, k.TokenPod)
+	w.only(extraPodUID, k.TokenPodUID)
+	w.only(extraNodeName, k.TokenNode)
+	w.close(extra)
 }
 
 func (w *writer) dockerEvent(e *Event) {
 	d := &e.Docker
 	w.key("event")
-	w.open('{')
+	w.b = append(w.b, '{')
 	w.string("Type", d.Type)
 	action := d.Action
 	if d.Command != "" {
 		action += ": " + d.Command
 	}
 	w.string("Action", action)
-	w.key("Actor")
-	w.open('{')
+	actor := w.open("Actor")
 	w.string("ID", d.ActorID)
-	w.key("Attributes")
-	w.open('{')
+	attributes := w.open("Attributes")
 	w.string("name", d.ActorName)
 	w.string("image", d.Container.Image)
 	w.string("execID", d.ExecID)
 	w.string("exitCode", d.ExitCode)
-	w.close('}')
-	w.close('}')
+	w.close(attributes)
+	w.close(actor)
 	if e.Time > 0 {
 		w.uint("time", uint64(e.Time)/1e9)
 		w.uint("timeNano", uint64(e.Time))
 	}
-	w.close('}')
+	w.b = append(w.b, '}')
 }
 
 func (w *writer) dockerRequest(e *Event) {
 	d, r := &e.Docker, &e.Docker.Request
 	w.key("request")
-	w.open('{')
+	w.b = append(w.b, '{')
 	w.string("method", r.Method)
 	w.string("path", r.Path)
 	w.string("query", r.Query)
@@ -168,54 +143,62 @@ func (w *writer) dockerRequest(e *Event) {
 	w.strings("exposes", r.CreateExposes)
 	w.bool("execPrivileged", r.ExecPrivileged)
 	w.uint("timeNano", uint64(max(0, e.Time)))
-	w.close('}')
+	w.b = append(w.b, '}')
 }
 
 // docker writes what requests and events have in common.
 func (w *writer) docker(d *Docker) {
-	if c := &d.Client; c.PID != 0 || c.Addr != "" {
-		w.key("client")
-		w.open('{')
-		w.uint("pid", c.PID)
-		w.uint("ppid", c.PPID)
-		w.string("name", c.Name)
-		w.string("parentName", c.ParentName)
-		w.string("exepath", c.ExePath)
-		w.string("cmdline", c.Cmdline)
-		w.int("uid", c.UID)
-		w.int("loginuid", c.LoginUID)
-		w.bool("inContainer", c.InContainer)
-		w.container("container", &c.Container)
-		w.string("addr", c.Addr)
-		w.close('}')
-	}
-	w.container("container", &d.Container)
+	c := &d.Client
+	client := w.open("client")
+	w.uint("pid", c.PID)
+	w.uint("ppid", c.PPID)
+	w.string("name", c.Name)
+	w.string("parentName", c.ParentName)
+	w.string("exepath", c.ExePath)
+	w.string("cmdline", c.Cmdline)
+	w.int("uid", c.UID)
+	w.int("loginuid", c.LoginUID)
+	w.bool("inContainer", c.InContainer)
+	w.container(&c.Container)
+	w.string("addr", c.Addr)
+	w.close(client)
+	w.container(&d.Container)
 	w.string("daemon", d.Daemon)
 	w.bool("insecure", d.Insecure)
 	w.bool("healthCheck", d.HealthCheck)
 }
 
-func (w *writer) container(key string, c *Container) {
-	if *c == (Container{}) {
-		return
-	}
-	w.key(key)
-	w.open('{')
+func (w *writer) container(c *Container) {
+	container := w.open("container")
 	w.string("id", c.ID)
 	w.string("name", c.Name)
 	w.string("image", c.Image)
-	w.close('}')
+	w.close(container)
 }
 
 // writer builds a JSON text. Members with a zero value are left out, which is
-// what their absence means when the text is read back.
+// what their absence means when the text is read back, and so are objects without
+// members.
 type writer struct {
 	b []byte
 }
 
-func (w *writer) open(c byte) { w.b = append(w.b, c) }
+// open begins an object and returns what close needs to end it.
+func (w *writer) open(name string) (start int) {
+	start = len(w.b)
+	w.key(name)
+	w.b = append(w.b, '{')
+	return start
+}
 
-func (w *writer) close(c byte) { w.b = append(w.b, c) }
+// close ends an object, or takes it back if it has no members.
+func (w *writer) close(start int) {
+	if w.b[len(w.b)-1] == '{' {
+		w.b = w.b[:start]
+		return
+	}
+	w.b = append(w.b, '}')
+}
 
 // separate writes the comma that the next member or element needs.
 func (w *writer) separate() {
@@ -262,21 +245,28 @@ func (w *writer) bool(name string, value bool) {
 	}
 }
 
-func (w *writer) element(value string) {
-	w.separate()
-	w.b = appendString(w.b, value)
-}
-
 func (w *writer) strings(name string, values []string) {
 	if len(values) == 0 {
 		return
 	}
 	w.key(name)
-	w.open('[')
+	w.b = append(w.b, '[')
 	for _, v := range values {
-		w.element(v)
+		w.separate()
+		w.b = appendString(w.b, v)
 	}
-	w.close(']')
+	w.b = append(w.b, ']')
+}
+
+// only writes a list of one value.
+func (w *writer) only(name, value string) {
+	if value == "" {
+		return
+	}
+	w.key(name)
+	w.b = append(w.b, '[')
+	w.b = appendString(w.b, value)
+	w.b = append(w.b, ']')
 }
 
 const hexDigits = "0123456789abcdef"
