@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerapi/containerapi/plugin/command"
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/hostaccess"
 )
@@ -41,8 +42,8 @@ func (b *execBody) read(text []byte) error { return decode(text, b) }
 
 func (b *execBody) describe(e *event.Event) {
 	// The engine's event has the command like this.
-	e.Docker.Command = event.Mask(strings.TrimRight(strings.Join(b.Cmd, " "), " "))
-	e.CommandReads = event.ReadsOf(b.Cmd)
+	e.Docker.Command = command.Mask(strings.TrimRight(strings.Join(b.Cmd, " "), " "))
+	e.CommandReads = command.ReadsOf(b.Cmd)
 	e.Docker.Request.ExecPrivileged = b.Privileged
 }
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerapi/containerapi/plugin/command"
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/operation"
 )
@@ -120,7 +121,7 @@ func (c *Call) Describe(e *event.Event) {
 		return
 	}
 	if c.route.archive {
-		r.ArchivePath = event.OneLine(c.parameters().Get("path"))
+		r.ArchivePath = command.OneLine(c.parameters().Get("path"))
 	}
 	if c.body != nil {
 		c.body.describe(e)

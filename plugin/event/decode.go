@@ -12,6 +12,8 @@ import (
 	"unsafe"
 
 	"github.com/valyala/fastjson"
+
+	"github.com/containerapi/containerapi/plugin/command"
 )
 
 // The annotations and the keys of user.extra that are kept, as
@@ -35,9 +37,9 @@ var ErrUnrecognized = errors.New("not a Kubernetes audit event, a Docker event o
 // Decoder reads events. It reuses its memory from one call to the next; the
 // zero value is ready. A Decoder must not be used by two goroutines at once.
 type Decoder struct {
-	parser  fastjson.Parser
-	event   Event
-	command []string
+	parser fastjson.Parser
+	event  Event
+	words  []string // of a command
 }
 
 // Decode reads one JSON text and calls each for every event in it, in order:
@@ -123,9 +125,9 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 	e.Shortened = o.Get("shortened").GetBool()
 	e.Repeated = o.Get("repeated").GetBool()
 	// Not from the command as it stands there, whose secrets are masked.
-	var reads Reads
+	var reads command.Reads
 	for _, name := range o.Get("reads").GetArray() {
-		reads |= readsNamed(text(name))
+		reads |= command.ReadsNamed(text(name))
 	}
 	if seen := o.Get("seen"); seen != nil {
 		e.Seen = History{
@@ -251,7 +253,7 @@ func (d *Decoder) audit(e *Event, o *fastjson.Object) {
 	}
 	if strings.Contains(k.RequestURI, "command=") {
 		d.maskCommand(k)
-		e.CommandReads |= ReadsOf(d.command)
+		e.CommandReads |= command.ReadsOf(d.words)
 	}
 	if k.Impersonated.Name == "" && message != "" {
 		refusedImpersonation(k, message)
@@ -297,7 +299,7 @@ func object(k *Kubernetes, v *fastjson.Value) {
 // stands as one command= for each word, and masks the secrets in it.
 func (d *Decoder) maskCommand(k *Kubernetes) {
 	path, query := cutQuery(k.RequestURI)
-	d.command = d.command[:0]
+	d.words = d.words[:0]
 	rest := make([]string, 0, 8)
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
@@ -309,13 +311,13 @@ func (d *Decoder) maskCommand(k *Kubernetes) {
 		if err != nil {
 			word = value
 		}
-		d.command = append(d.command, word)
+		d.words = append(d.words, word)
 	}
-	if len(d.command) == 0 {
+	if len(d.words) == 0 {
 		return
 	}
-	plain := strings.Join(d.command, " ")
-	k.Command = Mask(plain)
+	plain := strings.Join(d.words, " ")
+	k.Command = command.Mask(plain)
 	if k.Command == plain {
 		return
 	}
@@ -348,12 +350,12 @@ func (d *Decoder) docker(e *Event, o *fastjson.Object) {
 	k := &e.Docker
 	k.Type = text(o.Get("Type"))
 	k.Action = text(o.Get("Action"))
-	if action, command, ok := strings.Cut(k.Action, ": "); ok {
+	if action, words, ok := strings.Cut(k.Action, ": "); ok {
 		k.Action = action
 		if strings.HasPrefix(action, "exec_") {
 			// A command of one word has a space behind it.
-			k.Command = Mask(strings.TrimRight(command, " "))
-			e.CommandReads |= ReadsOf(strings.Fields(command))
+			k.Command = command.Mask(strings.TrimRight(words, " "))
+			e.CommandReads |= command.ReadsOf(strings.Fields(words))
 		}
 	}
 	if e.Time = o.Get("timeNano").GetInt64(); e.Time <= 0 {

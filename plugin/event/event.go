@@ -9,7 +9,11 @@
 // event found in a capture file means the same as a live one.
 package event
 
-import "time"
+import (
+	"time"
+
+	"github.com/containerapi/containerapi/plugin/command"
+)
 
 // Input is the kind of input that an event comes from.
 type Input uint8
@@ -73,7 +77,7 @@ type Event struct {
 	Outcome Outcome
 	// CommandReads is what the command of an exec reads, as far as its words
 	// tell.
-	CommandReads Reads
+	CommandReads command.Reads
 	// Repeated reports that an earlier event told of the same act already.
 	Repeated bool
 	// Replayed reports that this plugin made the event before, so that what
@@ -122,7 +126,8 @@ type Kubernetes struct {
 	// Received and Staged are requestReceivedTimestamp and stageTimestamp in
 	// RFC 3339.
 	Received, Staged string
-	// RequestURI is the path and query, its exec command masked by Mask.
+	// RequestURI is the path and query, its exec command masked by
+	// command.Mask.
 	RequestURI string
 	// Command is the command of an exec, its words joined by a space, masked.
 	Command string

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/containerapi/containerapi/plugin/command"
 )
 
 // exec is a real event of kube-apiserver 1.34, recorded with the audit level
@@ -43,12 +45,12 @@ func decode(t *testing.T, text string) Event {
 
 func TestDecodeAudit(t *testing.T) {
 	got := decode(t, exec)
-	const command = "sh -c cat /var/run/secrets/kubernetes.io/serviceaccount/token; env | grep PASS"
+	const words = "sh -c cat /var/run/secrets/kubernetes.io/serviceaccount/token; env | grep PASS"
 	k := got.Kubernetes
 	for name, pair := range map[string][2]any{
 		"input":     {got.Input, KubernetesAudit},
 		"time":      {got.Time, time.Date(2026, 11, 22, 11, 17, 24, 811010000, time.UTC).UnixNano()},
-		"command":   {k.Command, command},
+		"command":   {k.Command, words},
 		"user":      {k.User.Name, "alice@example.com"},
 		"groups":    {strings.Join(k.User.Groups, " "), "developers system:authenticated"},
 		"peer":      {k.Peer(), "127.0.0.1"},
@@ -171,56 +173,20 @@ func TestShorten(t *testing.T) {
 	}
 }
 
-func TestMask(t *testing.T) {
-	for plain, want := range map[string]string{
-		// A rule must still see what is read.
-		"cat /run/secrets/kubernetes.io/serviceaccount/token":      "cat /run/secrets/kubernetes.io/serviceaccount/token",
-		"cat /run/secrets/db-password /etc/passwd":                 "cat /run/secrets/db-password /etc/passwd",
-		"dd if=/run/secrets/kubernetes.io/serviceaccount/token":    "dd if=/run/secrets/kubernetes.io/serviceaccount/token",
-		"F=/etc/shadow; cat $F":                                    "F=/etc/shadow; cat $F",
-		"sh -c env | grep PASS":                                    "sh -c env | grep PASS",
-		"tar cf - /var/lib":                                        "tar cf - /var/lib",
-		"sh -c 'ls\nCritical forged alert'":                        "sh -c 'ls Critical forged alert'",
-		"ls -la --color=auto":                                      "ls -la --color=auto",
-		"kubectl get secret db -o yaml":                            "kubectl get secret db -o yaml",
-		"curl -s http://127.0.0.1:8080/healthz":                    "curl -s http://127.0.0.1:8080/healthz",
-		"env DB_PASSWORD=hunter2 run":                              "env DB_PASSWORD=*** run",
-		"env DB_PASSWORD='hunter two' run":                         "env DB_PASSWORD=*** run",
-		"sh -c export CANARY=hunter2; ./run":                       "sh -c export CANARY=***; ./run",
-		"docker run -e db=hunter2 --env=x=hunter2 busybox":         "docker run -e db=*** --env=x=*** busybox",
-		"docker run --label note=hunter2 -l x=hunter2 busybox":     "docker run --label note=*** -l x=*** busybox",
-		"docker build --build-arg key=hunter2 .":                   "docker build --build-arg key=*** .",
-		"psql --password=hunter2":                                  "psql --password=***",
-		"vault login --token hunter2":                              "vault login --token ***",
-		"mysql -u root -phunter2 db":                               "mysql -u root -p*** db",
-		"sshpass -p hunter2 ssh host":                              "sshpass -p *** ssh host",
-		"redis-cli -h db -a hunter2 keys":                          "redis-cli -h db -a *** keys",
-		"curl -u admin:hunter2 http://x":                           "curl -u admin:*** http://x",
-		"curl -H 'Authorization: Bearer hunter2' http://x":         "curl -H 'Authorization: *** ***' http://x",
-		"curl -H 'X: Bearer hunter2'":                              "curl -H 'X: Bearer ***'",
-		"git clone https://me:hunter2@host/x":                      "git clone https://me:***@host/x",
-		`curl -d {"password": "hunter2"} http://x`:                 `curl -d {"password": ***} http://x`,
-		"echo eyJhbGciOiJSUzI1.eyJpc3MiOiJrdWJl.c2lnbmF0dXJl here": "echo *** here",
-	} {
-		if got := Mask(plain); strings.Contains(got, "hunter") || got != want {
-			t.Errorf("Mask(%q) = %q, want %q", plain, got, want)
-		}
+// A command is judged as it was sent, also where what looks like a secret in it
+// is not shown.
+func TestReadsOfMasked(t *testing.T) {
+	const text = `{"auditID":"1","stage":"ResponseStarted","verb":"get","requestURI":"/api/v1/namespaces/a/pods/b/exec?command=sh&command=-c&command=API_TOKEN%3Dx+SECRET_FILE%3D%22.env%22+app","objectRef":{"resource":"pods","subresource":"exec"}}`
+	e := decode(t, text)
+	if e.CommandReads != command.ReadsCredential || strings.Contains(e.Kubernetes.Command, ".env") {
+		t.Errorf("%q reads %q", e.Kubernetes.Command, e.CommandReads.Names())
 	}
-}
-
-func TestMaskArgs(t *testing.T) {
-	for want, args := range map[string][]string{
-		"docker inspect victim":                                         {"docker", "inspect", "victim"},
-		"docker ps --format={{.ID}} -q":                                 {"docker", "ps", "--format={{.ID}}", "-q"},
-		"docker commit -c ENV a=*** -c LABEL b=*** -m *** one two":      {"docker", "commit", "-c", "ENV a=hunter2", "-c", "LABEL b=hunter2", "-m", "hunter2", "one", "two"},
-		"docker run -e x=*** --label y=*** -v /:/host busybox":          {"docker", "run", "-e", "x=hunter2", "--label", "y=hunter2", "-v", "/:/host", "busybox"},
-		"docker run --env=x=*** --label=y=*** busybox":                  {"docker", "run", "--env=x=hunter2", "--label=y=hunter2", "busybox"},
-		`curl -d {"Cmd":["env"]} http://docker/containers/json?all=***`: {"curl", "-d", `{"Cmd":["env"]}`, "http://docker/containers/json?all=1"},
-		"dd if=/run/secrets/token":                                      {"dd", "if=/run/secrets/token"},
-	} {
-		if got := MaskArgs(args); got != want {
-			t.Errorf("MaskArgs(%q) = %q, want %q", args, got, want)
-		}
+	again := decode(t, string(e.AppendJSON(nil)))
+	if again.CommandReads != e.CommandReads {
+		t.Errorf("read back, %q reads %q", again.Kubernetes.Command, again.CommandReads.Names())
+	}
+	if e := decode(t, dockerExec); e.CommandReads != command.ReadsEnvironment {
+		t.Errorf("%q reads %q", e.Docker.Command, e.CommandReads.Names())
 	}
 }
 
@@ -271,18 +237,6 @@ func FuzzAppendString(f *testing.F) {
 			if got != std {
 				t.Fatalf("%q became %q, encoding/json makes %q", s, got, std)
 			}
-		}
-	})
-}
-
-func FuzzMask(f *testing.F) {
-	f.Add("mysql -u root -psecret --token x PASSWORD='a b' https://a:b@c")
-	f.Fuzz(func(t *testing.T, command string) {
-		Mask(command)
-		// A secret of any form behind a known name is never shown.
-		const canary = "C4N4RYc4n4ry"
-		if got := Mask("run --password=" + canary + " " + command); strings.Contains(got, canary) {
-			t.Errorf("Mask left the canary in %q", got)
 		}
 	})
 }

@@ -9,6 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/containerapi/containerapi/plugin/credfile"
 )
 
 // What a container gets of the host, in the order in which it is listed.
@@ -28,7 +30,8 @@ var exposures = []string{
 	dockerSocket, runtimeSocket, hostRoot, hostProc, credentials, hostDevices, privileged, hostPID, capabilities,
 }
 
-// hostPaths are paths of the host and what they are. A mount of a directory in
+// hostPaths are paths of the host and what they are, but for files that keep
+// credentials, which package credfile knows. A mount of a directory in
 // which one lies exposes it, too; a mount of something below one does where
 // below says so.
 var hostPaths = []struct {
@@ -43,33 +46,6 @@ var hostPaths = []struct {
 	{"/run/k3s/containerd/containerd.sock", runtimeSocket, false},
 	{"/proc", hostProc, true},
 	{"/dev/mem", hostDevices, false},
-
-	{"/etc/shadow", credentials, false},
-	{"/etc/gshadow", credentials, false},
-	{"/etc/krb5.keytab", credentials, false},
-	{"/etc/ssh/ssh_host_ed25519_key", credentials, false},
-	{"/etc/ssh/ssh_host_ecdsa_key", credentials, false},
-	{"/etc/ssh/ssh_host_rsa_key", credentials, false},
-	{"/etc/docker", credentials, true},
-	{"/etc/kubernetes", credentials, true},
-	{"/etc/rancher", credentials, true},
-	{"/var/lib/cloud", credentials, true},
-	{"/var/lib/containerd", credentials, true},
-	{"/var/lib/containers", credentials, true},
-	{"/var/lib/docker", credentials, true},
-	{"/var/lib/etcd", credentials, true},
-	{"/var/lib/k0s", credentials, true},
-	{"/var/lib/kubelet", credentials, true},
-	{"/var/lib/rancher", credentials, true},
-}
-
-// homePaths are files and directories of a user's home that keep credentials. A
-// project in a home is none.
-var homePaths = []string{
-	".aws", ".azure", ".boto", ".config/gcloud", ".config/gh", ".config/rclone", ".docker", ".dockercfg",
-	".git-credentials", ".gnupg", ".kube", ".local/share/containers", ".local/share/docker", ".local/share/keyrings",
-	".my.cnf", ".netrc", ".npmrc", ".oci", ".password-store", ".pgpass", ".pypirc", ".s3cfg", ".ssh", ".terraform.d",
-	".vault-token",
 }
 
 // sockets are the names of the sockets of container engines and runtimes,
@@ -184,35 +160,13 @@ func exposePath(found map[string]bool, p string) {
 	if isDisk(p) {
 		found[hostDevices] = true
 	}
-	if homeCredentials(p) {
+	if credfile.Mounted(p) {
 		found[credentials] = true
 	}
 	// Every process leads to the root directory as it sees it.
 	if parts := strings.SplitN(p, "/", 5); len(parts) > 3 && parts[1] == "proc" && parts[3] == "root" {
 		exposePath(found, "/"+strings.Join(parts[4:], ""))
 	}
-}
-
-// homeCredentials reports whether a mount of a path shows credentials of a
-// user: the home itself, or one of the places in it.
-func homeCredentials(p string) bool {
-	rest, ok := "", false
-	if within(p, "/root") {
-		rest, ok = strings.TrimPrefix(p[len("/root"):], "/"), true
-	} else if within(p, "/home") {
-		_, rest, _ = strings.Cut(strings.TrimPrefix(p[len("/home"):], "/"), "/")
-		ok = true
-	}
-	if !ok {
-		return false
-	}
-	switch base := path.Base(p); {
-	case rest == "":
-		return true
-	case base == "known_hosts", base == "authorized_keys", strings.HasSuffix(base, ".pub"):
-		return false
-	}
-	return slices.ContainsFunc(homePaths, func(h string) bool { return within(rest, h) || within(h, rest) })
 }
 
 // exposeDevice adds what a device of the host shows.

@@ -57,6 +57,11 @@ func TestPath(t *testing.T) {
 		"/var/lib/docker/containers":     credentials,
 		"/var/lib/etcd":                  credentials,
 
+		"/srv/ci/kubeconfig":                        credentials,
+		"/srv/ci/prod.kubeconfig":                   credentials,
+		"/srv/application_default_credentials.json": credentials,
+		"/vault/secrets/db":                         credentials,
+
 		"/dev":               hostDevices,
 		"/dev/sda1":          hostDevices,
 		"/dev/nvme0n1":       hostDevices,

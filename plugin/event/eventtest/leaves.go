@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/containerapi/containerapi/plugin/command"
 	"github.com/containerapi/containerapi/plugin/event"
 )
 
@@ -83,7 +84,7 @@ func (l Leaf) set(suffix string, number int) {
 		text = form(text, number)
 	}
 	switch v := l.Value; {
-	case v.Type() == reflect.TypeFor[event.Reads]():
+	case v.Type() == reflect.TypeFor[command.Reads]():
 		v.SetUint(uint64(1 + number/1000)) // a set of three
 	case v.Kind() == reflect.String:
 		v.SetString(text)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/containerapi/containerapi/plugin/command"
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/tap"
 )
@@ -31,10 +32,10 @@ func client(p *tap.Process) event.Client {
 	c := event.Client{
 		PID:        uint64(p.PID),
 		PPID:       uint64(p.PPID),
-		Name:       event.OneLine(p.Comm),
-		ParentName: event.OneLine(p.ParentComm),
-		ExePath:    event.OneLine(p.ExePath),
-		Cmdline:    event.MaskArgs(p.Args),
+		Name:       command.OneLine(p.Comm),
+		ParentName: command.OneLine(p.ParentComm),
+		ExePath:    command.OneLine(p.ExePath),
+		Cmdline:    command.MaskArgs(p.Args),
 		UID:        int64(p.UID),
 		LoginUID:   -1,
 	}
@@ -75,5 +76,5 @@ func commandLine(p *tap.Process) string {
 	if len(fields) < 20 || fields[19] != strconv.FormatUint(p.Start/1e7, 10) {
 		return ""
 	}
-	return event.Mask(strings.TrimSuffix(strings.ReplaceAll(string(args), "\x00", " "), " "))
+	return command.Mask(strings.TrimSuffix(strings.ReplaceAll(string(args), "\x00", " "), " "))
 }

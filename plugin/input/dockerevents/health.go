@@ -12,6 +12,7 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 
+	"github.com/containerapi/containerapi/plugin/command"
 	"github.com/containerapi/containerapi/plugin/event"
 )
 
@@ -85,7 +86,7 @@ func (h *healthChecks) is(ctx context.Context, d *event.Docker) bool {
 func (h *healthChecks) inspect(ctx context.Context, container string) {
 	ctx, cancel := context.WithTimeout(ctx, inspectLimit)
 	defer cancel()
-	command, err := h.engine.healthCheck(ctx, container)
+	check, err := h.engine.healthCheck(ctx, container)
 	var status *statusError
 	if errors.As(err, &status) && status.status == http.StatusNotFound {
 		err = nil
@@ -93,10 +94,10 @@ func (h *healthChecks) inspect(ctx context.Context, container string) {
 	switch {
 	case err != nil:
 		h.resume = time.Now().Add(inspectPause)
-	case command == "":
+	case check == "":
 		h.commands.Add(container, 0)
 	default:
-		h.commands.Add(container, h.hash(event.Mask(command)))
+		h.commands.Add(container, h.hash(command.Mask(check)))
 	}
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package event
+package command
 
 import (
 	"cmp"
@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/containerapi/containerapi/plugin/credfile"
 )
 
 // Reads is what a command reads that is or holds a credential: a set.
@@ -41,7 +43,8 @@ var readsLists = func() (lists [1 << len(readsNames)][]string) {
 // The list must not be changed.
 func (r Reads) Names() []string { return readsLists[int(r)%len(readsLists)] }
 
-func readsNamed(name string) Reads {
+// ReadsNamed returns the member of the set with a name, or 0 for another name.
+func ReadsNamed(name string) Reads {
 	if i := slices.Index(readsNames[:], name); i >= 0 {
 		return 1 << i
 	}
@@ -360,38 +363,18 @@ func keyOption(arg string) bool {
 		return false
 	}
 	name = strings.ToLower(name)
-	return strings.HasSuffix(name, "key") || strings.HasSuffix(name, "key-file") || strings.Contains(name, "cert") ||
+	return name == "-kt" || strings.HasSuffix(name, "keytab") || strings.HasSuffix(name, "key") || strings.HasSuffix(name, "key-file") || strings.Contains(name, "cert") ||
 		strings.HasPrefix(strings.TrimLeft(name, "-"), "ca")
 }
 
-// credentialFiles are the names of files that keep credentials, and
-// credentialDirectories the last parts of paths that do. Below a directory of the
-// second kind everything counts.
-var (
-	credentialFiles = map[string]bool{
-		".boto": true, ".dockercfg": true, ".dockerconfigjson": true, ".git-credentials": true, ".my.cnf": true,
-		".netrc": true, "_netrc": true, ".npmrc": true, ".pgpass": true, ".pypirc": true, ".s3cfg": true,
-		".vault-token": true, "application_default_credentials.json": true, "id_dsa": true, "id_ecdsa": true,
-		"id_ed25519": true, "id_rsa": true, "kubeconfig": true,
-	}
-	credentialDirectories = []string{
-		"/.aws", "/.azure", "/.config/gcloud", "/.docker", "/.gnupg", "/.kube", "/.password-store", "/.ssh",
-		"/etc/gshadow", "/etc/kubernetes", "/etc/shadow", "/var/lib/kubelet/pki", "/vault/secrets",
-	}
-	// publicFiles are what else is found there.
-	publicFiles = map[string]bool{
-		"authorized_keys": true, "known_hosts": true, "ca-bundle.pem": true, "ca.crt": true, "ca.pem": true,
-		"cacert.pem": true, "cert.pem": true, "chain.pem": true, "fullchain.pem": true, "ca-bundle.crt": true,
-	}
-	// globbed are the paths that patterns are tried on.
-	globbed = []string{
-		"/run/secrets/kubernetes.io/serviceaccount/token", "/run/secrets/kubernetes.io/serviceaccount",
-		"/run/secrets/kubernetes.io", "/run/secrets/secret", "/etc/shadow", "/etc/kubernetes/admin.conf",
-		"/root/.aws/credentials", "/root/.docker/config.json", "/root/.kube/config", "/root/.netrc",
-		"/root/.ssh/id_rsa", "/root/.ssh/id_ed25519", "/home/user/.aws/credentials", "/home/user/.kube/config",
-		"/home/user/.ssh/id_rsa", "/home/user/.ssh/id_ed25519", "/proc/1/environ",
-	}
-)
+// globbed are the paths that patterns are tried on.
+var globbed = []string{
+	"/run/secrets/kubernetes.io/serviceaccount/token", "/run/secrets/kubernetes.io/serviceaccount",
+	"/run/secrets/kubernetes.io", "/run/secrets/secret", "/etc/shadow", "/etc/kubernetes/admin.conf",
+	"/root/.aws/credentials", "/root/.docker/config.json", "/root/.kube/config", "/root/.netrc",
+	"/root/.ssh/id_rsa", "/root/.ssh/id_ed25519", "/home/user/.aws/credentials", "/home/user/.kube/config",
+	"/home/user/.ssh/id_rsa", "/home/user/.ssh/id_ed25519", "/proc/1/environ",
+}
 
 // readsPath says what a path is. own says that a program is given it as its own
 // key or certificate.
@@ -408,7 +391,7 @@ func readsPath(p string, own bool) Reads {
 			return found
 		}
 	}
-	directory, base := path.Split(p)
+	base := path.Base(p)
 	switch {
 	case strings.Contains(p, "serviceaccount/token") || strings.Contains(p, "/secrets/kubernetes.io") || strings.Contains(p, "serviceaccount") && strings.Contains(p, "/secrets/"):
 		if base == "ca.crt" || base == "namespace" {
@@ -421,31 +404,8 @@ func readsPath(p string, own bool) Reads {
 		return ReadsCredential
 	case base == "environ" && strings.Contains(p, "/proc/"):
 		return ReadsEnvironment
-	case publicFiles[base] || strings.HasSuffix(base, ".pub"):
-		return 0
-	case credentialFiles[base] || strings.HasSuffix(base, ".kubeconfig"):
+	case credfile.Is(p, own):
 		return ReadsCredential
-	case base == ".env" || strings.HasPrefix(base, ".env."):
-		switch path.Ext(base) {
-		case ".dist", ".example", ".sample", ".template":
-			return 0
-		}
-		return ReadsCredential
-	case own:
-		return 0
-	}
-	for _, f := range credentialDirectories {
-		if strings.HasSuffix(p, f) || strings.Contains(p, f+"/") {
-			return ReadsCredential
-		}
-	}
-	switch path.Ext(base) {
-	case ".key":
-		return ReadsCredential
-	case ".pem":
-		if !strings.Contains(directory, "/ssl/certs/") && !strings.Contains(directory, "/ca-certificates/") && !strings.Contains(directory, "/ca-trust/") {
-			return ReadsCredential
-		}
 	}
 	return 0
 }

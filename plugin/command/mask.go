@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package event
+// Package command judges commands by their words: what they read, and what in them
+// must not be shown.
+package command
 
 import (
 	"regexp"
