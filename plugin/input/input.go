@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package input says what an input is. Each input has a directory of its own and
-// knows nothing of the others, of the queue behind the [Sink], or of Falco.
+// imports none of the others, nor the queue behind the [Sink], nor anything of
+// Falco. What two of them share, as the events and the requests of one engine
+// do, both are given where they are opened: in plugin/inputs.go.
 package input
 
 import (

@@ -20,7 +20,8 @@ import (
 
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/input"
-	"github.com/containerapi/containerapi/plugin/input/lines"
+	"github.com/containerapi/containerapi/plugin/jsonstream"
+	"github.com/containerapi/containerapi/plugin/lines"
 )
 
 const (
@@ -59,7 +60,7 @@ type File struct {
 
 	sink    input.Sink
 	batch   input.Batch
-	decoder lines.Decoder
+	decoder jsonstream.Decoder
 	add     func(*event.Event, error)
 }
 

@@ -25,7 +25,7 @@ import (
 
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/input"
-	"github.com/containerapi/containerapi/plugin/input/lines"
+	"github.com/containerapi/containerapi/plugin/jsonstream"
 )
 
 const (
@@ -230,7 +230,7 @@ func (l serverLog) Write(line []byte) (int, error) {
 type delivery struct {
 	body    []byte
 	gzip    gzip.Reader
-	decoder lines.Decoder
+	decoder jsonstream.Decoder
 	batch   input.Batch
 	hashes  []uint64 // of the events in batch
 }
@@ -431,7 +431,7 @@ func (w *Webhook) decode(d *delivery, report bool) *refusal {
 			w.sink.Malformed(fmt.Errorf("webhook %s: an event among others: %w", w.url, err))
 		}
 	}
-	err := lines.Items(d.body, func(item []byte) {
+	err := jsonstream.Items(d.body, func(item []byte) {
 		items++
 		hash := w.recent.hash(item)
 		if w.remembers(hash) {

@@ -20,7 +20,8 @@ import (
 
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/input"
-	"github.com/containerapi/containerapi/plugin/input/lines"
+	"github.com/containerapi/containerapi/plugin/jsonstream"
+	"github.com/containerapi/containerapi/plugin/lines"
 )
 
 const (
@@ -52,7 +53,7 @@ type Replay struct {
 
 	sink    input.Sink
 	batch   input.Batch
-	decoder lines.Decoder
+	decoder jsonstream.Decoder
 	add     func(*event.Event, error)
 	file    string // the file and line that are read
 	line    int
@@ -276,7 +277,7 @@ func (r *Replay) document(ctx context.Context, source io.Reader) error {
 		if len(text) == 0 {
 			return nil
 		}
-		end := lines.End(text)
+		end := jsonstream.End(text)
 		if end < 0 {
 			r.decoder.Decode(text, false, r.add)
 			return nil

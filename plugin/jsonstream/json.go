@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package lines
+// Package jsonstream reads events from JSON texts of any size in memory that
+// does not depend on what the texts hold.
+package jsonstream
 
 import (
 	"bytes"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package lines_test
+package jsonstream_test
 
 import (
 	"runtime"
@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/containerapi/containerapi/plugin/event"
-	"github.com/containerapi/containerapi/plugin/input/lines"
+	"github.com/containerapi/containerapi/plugin/jsonstream"
 )
 
 const head = `{"kind":"Event","auditID":"a1","verb":"list","user":{"username":"mallory"}`
@@ -40,7 +40,7 @@ func TestDecoder(t *testing.T) {
 		{"nothing", ``, false, "m"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var d lines.Decoder
+			var d jsonstream.Decoder
 			got := ""
 			d.Decode([]byte(test.text), test.cut, func(e *event.Event, err error) {
 				switch {
@@ -67,7 +67,7 @@ func TestDecoder(t *testing.T) {
 // A small text of many values must not take a hundred times its size.
 func TestDecoderMemory(t *testing.T) {
 	bomb := []byte(head + `,"annotations":[1` + strings.Repeat(",1", 4<<20) + `]}`)
-	var d lines.Decoder
+	var d jsonstream.Decoder
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	events := 0
@@ -89,7 +89,7 @@ func FuzzDecoder(f *testing.F) {
 	f.Add([]byte(`{"kind":"EventList","items":[`+head+`},{}]}`), false)
 	f.Add([]byte(head+`,"requestObject":{"a`), true)
 	f.Fuzz(func(t *testing.T, text []byte, cut bool) {
-		var d lines.Decoder
+		var d jsonstream.Decoder
 		d.Decode(text, cut, func(e *event.Event, err error) {
 			if (e == nil) == (err == nil) {
 				t.Fatal("neither or both of an event and an error")

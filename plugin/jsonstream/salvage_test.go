@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package lines_test
+package jsonstream_test
 
 import (
 	"encoding/json"
 	"strings"
 	"testing"
 
-	"github.com/containerapi/containerapi/plugin/input/lines"
+	"github.com/containerapi/containerapi/plugin/jsonstream"
 )
 
 func TestSalvage(t *testing.T) {
@@ -33,7 +33,7 @@ func TestSalvage(t *testing.T) {
 		{`[{"a":1}]`, ``, false, false},
 		{``, ``, false, false},
 	} {
-		got, lost, complete := lines.Salvage(nil, []byte(test.text))
+		got, lost, complete := jsonstream.Salvage(nil, []byte(test.text))
 		if string(got) != test.want || lost != test.lost || complete != test.complete {
 			t.Errorf("%.60s: got %.60s lost %v complete %v, want %s %v %v", test.text, got, lost, complete, test.want, test.lost, test.complete)
 		}
@@ -43,7 +43,7 @@ func TestSalvage(t *testing.T) {
 func FuzzSalvage(f *testing.F) {
 	f.Add([]byte(`{"a":1,"b":"\\\"}","requestObject":{"c":[]},"d":{"e`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		object, lost, _ := lines.Salvage(nil, text)
+		object, lost, _ := jsonstream.Salvage(nil, text)
 		if object == nil {
 			return
 		}

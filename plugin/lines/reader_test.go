@@ -11,7 +11,7 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/containerapi/containerapi/plugin/input/lines"
+	"github.com/containerapi/containerapi/plugin/lines"
 )
 
 func readAll(t testing.TB, r *lines.Reader) (got []string) {
@@ -69,6 +69,42 @@ func TestReaderGoesOn(t *testing.T) {
 	source.WriteString("lo\nx")
 	if line, _, err := r.Next(); string(line) != "hello" || err != nil {
 		t.Fatalf("got %q, %v", line, err)
+	}
+}
+
+// counted counts how often it is read.
+type counted struct {
+	io.Reader
+	n int
+}
+
+func (c *counted) Read(p []byte) (int, error) { c.n++; return c.Reader.Read(p) }
+
+// What is said to be there does not have to be read first, and what is not said
+// to be there has to be.
+func TestReaderBuffered(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		chunk      int
+	}{
+		{"one read", "a\nb\n\nc\n", 100},
+		{"short reads", "a\nbc\ndef\nghij\n", 3},
+		{"a cut line before", strings.Repeat("x", 50) + "\na\nb\n", 100},
+		{"NUL bytes before", "a\n\x00\x00b\nc\n", 100},
+		{"unfinished", "a\nb", 100},
+	} {
+		source := &counted{Reader: iotest.DataErrReader(strings.NewReader(test.text))}
+		r := lines.NewReader(source, test.chunk, 16)
+		for {
+			buffered, before := r.Buffered(), source.n
+			_, cut, err := r.Next()
+			if read := source.n > before; !cut && buffered == read {
+				t.Errorf("%s: buffered is %t, and the source was read: %t", test.name, buffered, read)
+			}
+			if err != nil {
+				break
+			}
+		}
 	}
 }
 

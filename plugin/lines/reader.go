@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package lines reads events from files and request bodies: it splits a file
-// into lines, and reads events of any size in bounded memory.
+// Package lines splits a stream into lines, in bounded memory however long they
+// are.
 package lines
 
 import (
@@ -73,6 +73,13 @@ func (r *Reader) Next() (line []byte, cut bool, err error) {
 			return nil, false, err
 		}
 	}
+}
+
+// Buffered reports whether the next line is read to its end already, so that
+// Next returns it without reading from the source.
+func (r *Reader) Buffered() bool {
+	// While the rest of a line is skipped there is nothing unread.
+	return bytes.IndexByte(r.buf[r.scanned:r.end], '\n') >= 0
 }
 
 // Rest returns and drops the unfinished line.
