@@ -108,6 +108,37 @@ func TestReaderBuffered(t *testing.T) {
 	}
 }
 
+// A line of 100 MB costs no more memory than the longest line that is returned.
+func TestHugeLine(t *testing.T) {
+	huge := io.MultiReader(io.LimitReader(repeat{}, 100<<20), strings.NewReader("\nnext\n"))
+	r := lines.NewReader(huge, 64<<10, 1<<20)
+	allocated := testing.Benchmark(func(b *testing.B) {
+		if b.N > 1 {
+			return
+		}
+		b.ReportAllocs()
+		if _, cut, err := r.Next(); err != nil || !cut {
+			t.Errorf("got %v, cut: %t", err, cut)
+		}
+	}).AllocedBytesPerOp()
+	if allocated > 8<<20 {
+		t.Errorf("%d bytes were allocated", allocated)
+	}
+	if got, _, err := r.Next(); err != nil || string(got) != "next" {
+		t.Errorf("the next line is %.100q, %v", got, err)
+	}
+}
+
+// repeat is an endless line.
+type repeat struct{}
+
+func (repeat) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = 'x'
+	}
+	return len(b), nil
+}
+
 func FuzzReader(f *testing.F) {
 	f.Add([]byte("a\nb\n\x00c\n"), 3)
 	f.Add([]byte("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\nb"), 7)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/input/inputtest"
 	"github.com/containerapi/containerapi/plugin/tap"
 	"github.com/containerapi/containerapi/plugin/tap/taptest"
 )
@@ -86,7 +87,7 @@ func TestClientCommandLine(t *testing.T) {
 	}
 	p := tap.Process{PID: uint32(cmd.Process.Pid), Start: ticks*1e7 + 123}
 	// Right after the fork it still has its parent's.
-	waitFor(t, "command line", func() bool { return client(&p).Cmdline == "sleep 1000" })
+	inputtest.Eventually(t, "command line", func() bool { return client(&p).Cmdline == "sleep 1000" })
 	for what, other := range map[string]tap.Process{
 		"a process of another time": {PID: p.PID, Start: p.Start + 1e7},
 		"a process that was gone":   {PID: p.PID},

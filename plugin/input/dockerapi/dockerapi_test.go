@@ -14,7 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -107,9 +107,6 @@ func forks(args []string) error {
 	return nil
 }
 
-// limit is how long an event may take.
-const limit = 20 * time.Second
-
 // load loads a tap, or skips the test where none can be.
 func load(t testing.TB, o tap.Options) *tap.Tap {
 	t.Helper()
@@ -131,9 +128,6 @@ type running struct {
 	*inputtest.Sink
 	tap  *tap.Tap
 	stop func()
-
-	mu      sync.Mutex
-	decoded []event.Event
 }
 
 // start runs the input until the test ends or stop is called.
@@ -178,46 +172,24 @@ func start(t testing.TB, o Options) *running {
 // events returns what was delivered, understood.
 func (r *running) events(t testing.TB) []event.Event {
 	t.Helper()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, e := range r.Events()[len(r.decoded):] {
-		// A decoder's strings are in its own memory.
-		decoder := &event.Decoder{}
-		err := decoder.Decode([]byte(e.JSON), func(e *event.Event, err error) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			meaning.Classify(e)
-			r.decoded = append(r.decoded, *e)
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+	all := slices.Clone(r.Decoded(t))
+	for i := range all {
+		meaning.Classify(&all[i])
 	}
-	return r.decoded
-}
-
-// waitFor waits until ok holds.
-func waitFor(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(limit); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("no %s within %s", what, limit)
-		}
-	}
+	return all
 }
 
 // says waits for a line of the log.
 func (r *running) says(t testing.TB, text string) {
 	t.Helper()
-	waitFor(t, "line with "+text, func() bool { return strings.Contains(r.InfoText(), text) })
+	r.Eventually(t, "line with "+text, func() bool { return strings.Contains(r.InfoText(), text) })
 }
 
 // event waits for the first event that is as wanted.
 func (r *running) event(t testing.TB, what string, wanted func(e *event.Event) bool) event.Event {
 	t.Helper()
 	var found event.Event
-	waitFor(t, what, func() bool {
+	r.Eventually(t, what, func() bool {
 		for _, e := range r.events(t) {
 			if wanted(&e) {
 				found = e
@@ -268,7 +240,7 @@ func TestRunStorm(t *testing.T) {
 		})
 	}
 	group.Wait()
-	waitFor(t, "end of the requests", func() bool { return r.Len() >= clients*requests })
+	r.Eventually(t, "end of the requests", func() bool { return r.Len() >= clients*requests })
 	took := time.Since(begin)
 	seen := make(map[string]bool)
 	for _, e := range r.events(t) {
@@ -318,7 +290,7 @@ func TestRunSlowEngine(t *testing.T) {
 	t.Cleanup(func() {
 		t.Logf("%d events, asked %d times, %d drops: %s", r.Len(), slow, r.MalformedCount(), r.MalformedText())
 	})
-	waitFor(t, "end of the requests", func() bool { return r.Len() >= 1000 })
+	r.Eventually(t, "end of the requests", func() bool { return r.Len() >= 1000 })
 	r.stop()
 	if r.MalformedCount() != 0 || slow == 0 {
 		t.Errorf("the engine was asked %d times of 1000: %s", slow, r.MalformedText())
@@ -350,7 +322,7 @@ func TestRunDrops(t *testing.T) {
 		}
 		return sum
 	}
-	waitFor(t, "count of all that was lost", func() bool { return told() == r.tap.Drops() })
+	r.Eventually(t, "count of all that was lost", func() bool { return told() == r.tap.Drops() })
 	if told() == 0 {
 		t.Error("nothing was lost")
 	}
@@ -367,7 +339,7 @@ func TestRunSenders(t *testing.T) {
 	r := start(t, Options{Socket: path})
 	const n = 50
 	taptest.Run(t, taptest.Helper(t, "forks", path, fmt.Sprint(n)))
-	waitFor(t, "requests", func() bool { return r.Len() >= n })
+	r.Eventually(t, "requests", func() bool { return r.Len() >= n })
 	wrong := 0
 	for _, e := range r.events(t) {
 		if e.Docker.Request.Path != fmt.Sprint("/by/", e.Docker.Client.PID) || e.Docker.Client.ExePath != taptest.Executable(t, "sh") {
@@ -403,13 +375,13 @@ func TestRunSocketComesAndGoes(t *testing.T) {
 		s.Stop()
 		// As a daemon that is killed leaves it, or one that ends well.
 		if n == 1 {
-			waitFor(t, "line", func() bool { return strings.Count(r.InfoText(), "seeing every request") == n+1 })
+			r.Eventually(t, "line", func() bool { return strings.Count(r.InfoText(), "seeing every request") == n+1 })
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)
 		}
 		if n == 1 {
-			waitFor(t, "line", func() bool { return strings.Count(r.InfoText(), "not seen yet") == n+1 })
+			r.Eventually(t, "line", func() bool { return strings.Count(r.InfoText(), "not seen yet") == n+1 })
 		}
 	}
 	lines := strings.Split(r.InfoText(), "\n")
@@ -438,25 +410,18 @@ func TestRunTwice(t *testing.T) {
 	taptest.StartServer(t, "unix", path)
 	load(t, tap.Options{}).Close()
 	api := Open(Options{Socket: path, Requests: correlate.NewLog(), Containers: func(context.Context, string) event.Container { return event.Container{} }})
-	files := func() int {
-		entries, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(entries)
-	}
-	var filesBefore, routinesBefore int
+	var check func()
 	for n := range 4 {
 		sink := &inputtest.Sink{}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- api.Run(ctx, sink) }()
-		waitFor(t, "start", func() bool { return strings.Contains(sink.InfoText(), "seeing every request") })
+		sink.Eventually(t, "start", func() bool { return strings.Contains(sink.InfoText(), "seeing every request") })
 		// In the middle of a load, and full.
 		storm := taptest.Helper(t, "storm", path, "300")
 		done := make(chan error)
 		go func() { done <- storm.Run() }()
-		waitFor(t, "first request", func() bool { return sink.Len() > 0 })
+		sink.Eventually(t, "first request", func() bool { return sink.Len() > 0 })
 		sink.SetFull(n%2 == 0)
 		begin := time.Now()
 		cancel()
@@ -468,10 +433,10 @@ func TestRunTwice(t *testing.T) {
 		}
 		if n == 0 {
 			// What is opened once and for all is open now.
-			filesBefore, routinesBefore = files(), runtime.NumGoroutine()
+			check = inputtest.Leaks(t)
 		}
 	}
-	waitFor(t, "end of what ran", func() bool { return files() <= filesBefore && runtime.NumGoroutine() <= routinesBefore })
+	check()
 	// Where no tap runs, an event waits for no request.
 	begin := time.Now()
 	api.o.Requests.Attribute(t.Context(), &event.Event{Input: event.DockerEvent, Time: begin.Add(time.Minute).UnixNano(), Docker: event.Docker{
@@ -514,7 +479,7 @@ func TestReaderForgetsClosed(t *testing.T) {
 	const n = 5000
 	taptest.Run(t, taptest.Helper(t, "storm", path, fmt.Sprint(n)))
 	// The record of a close can be missing, see [Close].
-	waitFor(t, "end of the connections", func() bool {
+	r.sink.(*inputtest.Sink).Eventually(t, "end of the connections", func() bool {
 		conns, order, clients, events := r.lengths()
 		return conns == order && conns <= n/50 && clients <= n/50 && events == n
 	})
@@ -535,7 +500,7 @@ func TestReaderForgetsOldest(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "events of all requests", func() bool {
+	r.sink.(*inputtest.Sink).Eventually(t, "events of all requests", func() bool {
 		conns, order, _, events := r.lengths()
 		if conns > most || order > most {
 			t.Fatalf("%d connections, %d in order; want %d at most", conns, order, most)
@@ -546,7 +511,7 @@ func TestReaderForgetsOldest(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("%v: %s", err, stderr.Bytes())
 	}
-	waitFor(t, "end of all connections", func() bool {
+	r.sink.(*inputtest.Sink).Eventually(t, "end of all connections", func() bool {
 		conns, order, _, _ := r.lengths()
 		return conns == 0 && order == 0
 	})

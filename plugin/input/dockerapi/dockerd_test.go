@@ -82,7 +82,7 @@ func TestDaemonActs(t *testing.T) {
 		cmd := d.Command(test.args...)
 		pid, _ := taptest.Run(t, cmd)
 		for _, action := range test.actions {
-			waitFor(t, action, func() bool {
+			r.Eventually(t, action, func() bool {
 				for _, e := range r.events(t)[before:] {
 					if e.Docker.Action == action {
 						return true
@@ -145,7 +145,7 @@ func TestDaemonItself(t *testing.T) {
 		}
 		return all
 	}
-	waitFor(t, "restarts", func() bool { return len(starts()) >= 3 })
+	r.Eventually(t, "restarts", func() bool { return len(starts()) >= 3 })
 	for n, e := range starts() {
 		if (e.Docker.Client.PID != 0) != (n == 0) || meaning.IsAct(&e) != (n > 0) {
 			t.Errorf("start %d is %+v, act: %t", n, e.Docker, meaning.IsAct(&e))
@@ -173,7 +173,7 @@ func TestDaemonCanaries(t *testing.T) {
 	d.Docker("exec", "--env", "C=canary5", "-e", "D=canary6", "web", "true")
 	d.Docker("volume", "create", "--opt=type=tmpfs", "--opt=device=tmpfs", "--opt=o=size=1m", "--label=x=canary7", "plain")
 	d.Docker("inspect", "web")
-	waitFor(t, "log line", func() bool { return strings.Contains(d.Docker("logs", "web"), "canary4") })
+	r.Eventually(t, "log line", func() bool { return strings.Contains(d.Docker("logs", "web"), "canary4") })
 	d.Docker("commit", "--change=ENV E=canary8", "web", "copy")
 	curl := func(args ...string) {
 		try(exec.Command("curl", append([]string{"-s", "-o", "/dev/null", "--max-time", "5", "--unix-socket", d.Socket}, args...)...))

@@ -122,16 +122,16 @@ func TestDaemonRestart(t *testing.T) {
 	for range 2 {
 		start(3)
 		last := want[len(want)-1]
-		eventually(t, "the end of the container", s, func() bool { return ended(s, last) })
-		eventually(t, "the end of the container", direct, func() bool { return ended(direct, last) })
+		s.eventually("the end of the container", func() bool { return ended(s, last) })
+		direct.eventually("the end of the container", func() bool { return ended(direct, last) })
 		p.close()
 		d.Restart()
 		start(5)
 		p.open(t)
 	}
-	for name, s := range map[string]*sink{"through the proxy": s, "directly": direct} {
+	for name, s := range map[string]*running{"through the proxy": s, "directly": direct} {
 		for _, action := range []string{"create", "start", "die"} {
-			eventually(t, "the "+action+" events", s, func() bool { n, _ := s.count(action); return n >= len(want) })
+			s.eventually("the "+action+" events", func() bool { n, _ := s.count(action); return n >= len(want) })
 			var got []string
 			for _, e := range s.got() {
 				if e.Action == action {
@@ -149,15 +149,13 @@ func TestDaemonRestart(t *testing.T) {
 			}
 		}
 	}
-	direct.mu.Lock()
-	defer direct.mu.Unlock()
-	if direct.reconnected != 2 {
-		t.Errorf("%d reconnections counted, want 2: %q", direct.reconnected, direct.log)
+	if n := direct.ReconnectedCount(); n != 2 {
+		t.Errorf("%d reconnections counted, want 2:\n%s", n, direct.LogText())
 	}
 }
 
 // ended reports whether the container's end was delivered.
-func ended(s *sink, id string) bool {
+func ended(s *running, id string) bool {
 	for _, e := range s.got() {
 		if e.Action == "die" && e.ActorID == id {
 			return true
@@ -185,18 +183,16 @@ func TestDaemonCut(t *testing.T) {
 			p.cut()
 		}
 	}
-	eventually(t, "the events", s, func() bool { _, n := s.count("create"); return n == volumes })
+	s.eventually("the events", func() bool { _, n := s.count("create"); return n == volumes })
 	all, different := s.count("create")
 	if all != different {
 		t.Errorf("%d events of %d volumes", all, different)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.reconnected < 3 {
-		t.Errorf("the connection broke %d times only", s.reconnected)
+	if n := s.ReconnectedCount(); n < 3 {
+		t.Errorf("the connection broke %d times only", n)
 	}
-	if s.malformed > 0 {
-		t.Errorf("log is %q", s.log)
+	if s.MalformedCount() > 0 {
+		t.Errorf("malformed:\n%s", s.MalformedText())
 	}
 }
 
@@ -206,12 +202,12 @@ func TestDaemonFullQueue(t *testing.T) {
 	d := dockertest.Start(t)
 	s, _ := run(t, "docker://"+d.Socket, Options{})
 	d.Docker("volume", "create", "first")
-	eventually(t, "the first event", s, func() bool { return len(s.got()) == 1 })
-	s.full.Lock()
+	s.eventually("the first event", func() bool { return len(s.got()) == 1 })
+	s.SetFull(true)
 	const volumes = 2500
 	createVolumes(t, d, volumes, 0)
-	s.full.Unlock()
-	eventually(t, "the events", s, func() bool { _, n := s.count("create"); return n == volumes+1 })
+	s.SetFull(false)
+	s.eventually("the events", func() bool { _, n := s.count("create"); return n == volumes+1 })
 	if all, different := s.count("create"); all != different {
 		t.Errorf("%d events of %d volumes", all, different)
 	}
@@ -268,14 +264,14 @@ func TestDaemonHealthCheck(t *testing.T) {
 	}
 	for _, name := range []string{"shell", "words", "ownsh"} {
 		for _, action := range []string{"exec_create", "exec_start", "exec_die"} {
-			eventually(t, "a health check's "+action+" of "+name, s, func() bool {
+			s.eventually("a health check's "+action+" of "+name, func() bool {
 				return slices.ContainsFunc(s.got(), func(e event.Docker) bool {
 					return e.ActorName == name && e.Action == action && e.HealthCheck
 				})
 			})
 		}
 	}
-	eventually(t, "the end of the execs", s, func() bool {
+	s.eventually("the end of the execs", func() bool {
 		n := 0
 		for _, e := range s.got() {
 			if e.Action == "exec_die" && !e.HealthCheck {
@@ -290,7 +286,7 @@ func TestDaemonHealthCheck(t *testing.T) {
 			t.Errorf("%s %s %q: HealthCheck is %v", e.ActorName, e.Action, e.Command, e.HealthCheck)
 		}
 	}
-	if strings.Contains(strings.Join(s.json, "\n"), "canary") {
+	if strings.Contains(s.JSONText(), "canary") {
 		t.Error("a health check's secret shows")
 	}
 }
@@ -311,13 +307,13 @@ func TestDaemonTLS(t *testing.T) {
 	for name, options := range map[string]Options{"verified": good, "unverified": skip} {
 		s, stop := run(t, "docker+tcp://"+address, options)
 		d.Docker("volume", "create", name)
-		eventually(t, "the event", s, func() bool { return len(s.got()) == 1 })
+		s.eventually("the event", func() bool { return len(s.got()) == 1 })
 		if got := s.got()[0]; got.Daemon != "tcp://"+address || got.ActorID != name {
 			t.Errorf("%s: got %+v", name, got)
 		}
 		stop()
-		if lines := s.lines(); len(lines) != 0 {
-			t.Errorf("%s: log is %q", name, lines)
+		if log := s.LogText(); log != "" {
+			t.Errorf("%s: log is\n%s", name, log)
 		}
 	}
 	for name, test := range map[string]struct {
@@ -330,10 +326,10 @@ func TestDaemonTLS(t *testing.T) {
 		"stranger":          {Options{TLSCA: file("ca"), TLSCert: file("stranger"), TLSKey: file("stranger-key")}, "certificate"},
 	} {
 		s, stop := run(t, "docker+tcp://"+address, test.options)
-		eventually(t, "the complaint", s, func() bool { return s.logged("cannot read tcp://") })
-		lines := s.lines()
-		if last := lines[len(lines)-1]; !strings.Contains(last, test.want) {
-			t.Errorf("%s: log is %q, want %q in the last line", name, lines, test.want)
+		s.eventually("the complaint", func() bool { return s.logged("cannot read tcp://") })
+		log := s.LogText()
+		if last := log[strings.LastIndexByte(log, '\n')+1:]; !strings.Contains(last, test.want) {
+			t.Errorf("%s: log is\n%s\nwant %q in the last line", name, log, test.want)
 		}
 		stop()
 	}
@@ -345,9 +341,9 @@ func TestDaemonTCP(t *testing.T) {
 	d := dockertest.Start(t, "--host=tcp://"+address, "--tls=false")
 	s, _ := run(t, "docker+tcp://"+address, Options{})
 	d.Docker("volume", "create", "plain")
-	eventually(t, "the event", s, func() bool { n, _ := s.count("create"); return n == 1 })
+	s.eventually("the event", func() bool { n, _ := s.count("create"); return n == 1 })
 	if !s.logged("warning") {
-		t.Errorf("no warning in the log: %q", s.lines())
+		t.Errorf("no warning in the log: %q", s.LogText())
 	}
 }
 

@@ -6,6 +6,7 @@
 package dockerevents
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/input"
+	"github.com/containerapi/containerapi/plugin/lines"
 )
 
 const (
@@ -33,6 +35,17 @@ const (
 	sayAgain = 10 * time.Minute
 	// maxBatch is how many bytes of events are queued at once.
 	maxBatch = 64 << 10
+	// chunkSize is how many bytes of the stream are read at once, at first, and
+	// maxMessage how long an event may be, in bytes. A usual one has some
+	// hundreds; the labels of its object make it longer.
+	chunkSize, maxMessage = 64 << 10, 1 << 20
+)
+
+var (
+	// errLong is the error of an event above maxMessage, which is skipped.
+	errLong = errors.New("a Docker event of more than 1 MiB is skipped")
+	// errNoDockerEvent is the error of an event of another kind.
+	errNoDockerEvent = errors.New("not a Docker event")
 )
 
 // Options are the settings of this input.
@@ -193,20 +206,23 @@ func (r *reader) follow(ctx context.Context) (connected bool, err error) {
 		r.said = ""
 		r.sink.Info("reading %s", r.daemon)
 	}
-	lines := newLines(stream)
+	reader := lines.NewReader(stream, chunkSize, maxMessage)
 	for {
-		if !lines.ready() || r.batch.Size() >= maxBatch {
+		if !reader.Buffered() || r.batch.Size() >= maxBatch {
 			if err := r.commit(ctx); err != nil {
 				return true, err
 			}
 		}
-		line, err := lines.next()
-		switch {
-		case errors.Is(err, errLong):
-			r.sink.Malformed(fmt.Errorf("%s: %w", r.daemon, err))
-		case err != nil:
+		// What follows the last newline of a stream is half an event, and left out.
+		line, cut, err := reader.Next()
+		if err != nil {
 			return true, err
-		case len(line) > 0:
+		}
+		if cut {
+			r.sink.Malformed(fmt.Errorf("%s: %w", r.daemon, errLong))
+			continue
+		}
+		if line = bytes.TrimSpace(line); len(line) > 0 {
 			if err := r.add(ctx, line); err != nil {
 				return true, err
 			}
@@ -247,9 +263,6 @@ func (r *reader) add(ctx context.Context, line []byte) (err error) {
 	}
 	return err
 }
-
-// errNoDockerEvent is the error of an event of another kind.
-var errNoDockerEvent = errors.New("not a Docker event")
 
 func (r *reader) commit(ctx context.Context) error {
 	if r.batch.Len() == 0 {

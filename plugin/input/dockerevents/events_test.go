@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/containerapi/containerapi/plugin/input/inputtest"
 )
 
 // fake is a Docker Engine that sends what a test tells it to.
@@ -175,7 +177,7 @@ func line(n int) string {
 }
 
 // ids returns the numbers of the events delivered.
-func ids(s *sink) []string {
+func ids(s *running) []string {
 	var all []string
 	for _, e := range s.got() {
 		all = append(all, e.ActorID)
@@ -250,14 +252,14 @@ func TestEnvironment(t *testing.T) {
 	f := newFake(t)
 	s, _ := run(t, f.url(), Options{})
 	f.send(true, line(1))
-	eventually(t, "the event", s, func() bool { return len(s.got()) == 1 })
+	s.eventually("the event", func() bool { return len(s.got()) == 1 })
 	paths := func() []string {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return slices.Clone(f.paths)
 	}
 	want := []string{"/_ping", "/v1.41/events", "/v1.41/info"}
-	eventually(t, "the last request", s, func() bool { return len(paths()) >= len(want) })
+	s.eventually("the last request", func() bool { return len(paths()) >= len(want) })
 	if got := paths(); !slices.Equal(got, want) {
 		t.Errorf("requests were %q, want %q", got, want)
 	}
@@ -281,16 +283,16 @@ func TestEvent(t *testing.T) {
 	f.version = ""
 	s, _ := run(t, f.url(), Options{})
 	f.send(true, line(7))
-	eventually(t, "the event", s, func() bool { return len(s.got()) == 1 })
+	s.eventually("the event", func() bool { return len(s.got()) == 1 })
 	e := s.got()[0]
 	if e.Daemon != "unix://"+f.socket || e.Type != "container" || e.Action != "start" || e.Container.ID != "c7" || e.HealthCheck {
 		t.Errorf("got %+v", e)
 	}
-	if s.times[0] != 1795350796000000007 {
-		t.Errorf("time is %d", s.times[0])
+	if s.Decoded(t)[0].Time != 1795350796000000007 {
+		t.Errorf("time is %d", s.Decoded(t)[0].Time)
 	}
-	if strings.Contains(s.json[0], "canary") {
-		t.Errorf("a label shows: %s", s.json[0])
+	if strings.Contains(s.Events()[0].JSON, "canary") {
+		t.Errorf("a label shows: %s", s.Events()[0].JSON)
 	}
 }
 
@@ -346,19 +348,19 @@ func TestEngineMissing(t *testing.T) {
 			f := &fake{socket: filepath.Join(t.TempDir(), "d.sock"), streams: map[chan string]struct{}{}, version: "1.41"}
 			test.prepare(t, f.socket)
 			s, stop := run(t, f.url(), Options{})
-			eventually(t, "the complaint", s, func() bool { return len(s.lines()) > 0 })
+			s.eventually("the complaint", func() bool { return s.LogText() != "" })
 			// Several tries later it is still one line.
 			time.Sleep(900 * time.Millisecond)
-			if lines := s.lines(); len(lines) != 1 || !strings.Contains(lines[0], test.want) || !strings.Contains(lines[0], f.socket) || strings.Contains(lines[0], "canary") {
-				t.Errorf("log is %q, want one line with %q", lines, test.want)
+			if log := s.LogText(); strings.Contains(log, "\n") || !strings.Contains(log, test.want) || !strings.Contains(log, f.socket) || strings.Contains(log, "canary") {
+				t.Errorf("log is\n%s\nwant one line with %q", log, test.want)
 			}
 			_ = os.Remove(f.socket)
 			f.listen(t)
 			defer func() { _ = f.server.Close() }()
 			f.send(true, line(1))
-			eventually(t, "the event", s, func() bool { return len(s.got()) == 1 })
+			s.eventually("the event", func() bool { return len(s.got()) == 1 })
 			if !s.logged("reading unix://") {
-				t.Errorf("the log does not say that it works now: %q", s.lines())
+				t.Errorf("the log does not say that it works now: %q", s.LogText())
 			}
 			stop()
 		})
@@ -373,13 +375,13 @@ func TestResume(t *testing.T) {
 	var want []string
 	n := 0
 	for cut := range 4 {
-		eventually(t, "the connection", s, func() bool { return f.connections() == cut+1 })
+		s.eventually("the connection", func() bool { return f.connections() == cut+1 })
 		for range 20 {
 			f.send(true, line(n))
 			want = append(want, fmt.Sprintf("c%d", n))
 			n++
 		}
-		eventually(t, "the events", s, func() bool { return len(s.got()) == n })
+		s.eventually("the events", func() bool { return len(s.got()) == n })
 		f.cut()
 		// These happen while nobody listens.
 		for range 5 {
@@ -388,14 +390,12 @@ func TestResume(t *testing.T) {
 			n++
 		}
 	}
-	eventually(t, "the last events", s, func() bool { return len(s.got()) >= n })
+	s.eventually("the last events", func() bool { return len(s.got()) >= n })
 	if got := ids(s); !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.reconnected != 4 {
-		t.Errorf("%d reconnections counted, want 4: %q", s.reconnected, s.log)
+	if n := s.ReconnectedCount(); n != 4 {
+		t.Errorf("%d reconnections counted, want 4:\n%s", n, s.LogText())
 	}
 }
 
@@ -403,9 +403,9 @@ func TestResume(t *testing.T) {
 func TestRepeatedInStream(t *testing.T) {
 	f := newFake(t)
 	s, _ := run(t, f.url(), Options{})
-	eventually(t, "the connection", s, func() bool { return f.connections() == 1 })
+	s.eventually("the connection", func() bool { return f.connections() == 1 })
 	f.send(false, line(1), line(1), line(2))
-	eventually(t, "the events", s, func() bool { return slices.Contains(ids(s), "c2") })
+	s.eventually("the events", func() bool { return slices.Contains(ids(s), "c2") })
 	if got := ids(s); !slices.Equal(got, []string{"c1", "c2"}) {
 		t.Errorf("got %v", got)
 	}
@@ -414,7 +414,7 @@ func TestRepeatedInStream(t *testing.T) {
 func TestGarbageLines(t *testing.T) {
 	f := newFake(t)
 	s, _ := run(t, f.url(), Options{})
-	eventually(t, "the connection", s, func() bool { return f.connections() == 1 })
+	s.eventually("the connection", func() bool { return f.connections() == 1 })
 	bad := []string{
 		"no JSON canary\n",
 		"{\"Type\":\"container\",\"Action\":\"canary\n",
@@ -429,49 +429,17 @@ func TestGarbageLines(t *testing.T) {
 	f.send(true, "\n", " \r\n")
 	f.send(true, bad...)
 	f.send(true, line(9))
-	eventually(t, "the event", s, func() bool { return len(s.got()) == 1 })
+	s.eventually("the event", func() bool { return len(s.got()) == 1 })
 	if got := ids(s); !slices.Equal(got, []string{"c9"}) {
 		t.Errorf("got %v", got)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.malformed != len(bad) {
-		t.Errorf("%d lines counted as malformed, want %d: %q", s.malformed, len(bad), s.log)
+	log := s.LogText()
+	if n := s.MalformedCount(); n != len(bad) {
+		t.Errorf("%d lines counted as malformed, want %d:\n%s", n, len(bad), log)
 	}
-	if log := strings.Join(s.log, "\n"); strings.Contains(log, "canary") || !strings.Contains(log, "more than 1 MiB") {
+	if strings.Contains(log, "canary") || !strings.Contains(log, "more than 1 MiB") {
 		t.Errorf("log is:\n%s", log)
 	}
-}
-
-// A line of 100 MB costs no more memory than the longest event.
-func TestHugeLine(t *testing.T) {
-	huge := io.MultiReader(io.LimitReader(repeat{}, 100<<20), strings.NewReader("\n"+line(1)))
-	l := newLines(huge)
-	allocated := testing.Benchmark(func(b *testing.B) {
-		if b.N > 1 {
-			return
-		}
-		b.ReportAllocs()
-		if _, err := l.next(); err != errLong {
-			t.Errorf("got %v, want errLong", err)
-		}
-	}).AllocedBytesPerOp()
-	if allocated > 8<<20 {
-		t.Errorf("%d bytes were allocated", allocated)
-	}
-	if got, err := l.next(); err != nil || !bytes.Equal(got, []byte(strings.TrimSpace(line(1)))) {
-		t.Errorf("the next line is %.100q, %v", got, err)
-	}
-}
-
-// repeat is an endless line.
-type repeat struct{}
-
-func (repeat) Read(b []byte) (int, error) {
-	for i := range b {
-		b[i] = 'x'
-	}
-	return len(b), nil
 }
 
 // A full queue keeps the events waiting and loses none; the end of the input
@@ -479,19 +447,19 @@ func (repeat) Read(b []byte) (int, error) {
 func TestFullQueue(t *testing.T) {
 	f := newFake(t)
 	s, _ := run(t, f.url(), Options{})
-	eventually(t, "the connection", s, func() bool { return f.connections() == 1 })
-	s.full.Lock()
+	s.eventually("the connection", func() bool { return f.connections() == 1 })
+	s.SetFull(true)
 	const n = 5000
 	for i := range n {
 		f.send(false, line(i))
 	}
 	// An engine drops what is not taken from it.
-	eventually(t, "reading ahead", s, func() bool { return f.unsent() == 0 })
+	s.eventually("reading ahead", func() bool { return f.unsent() == 0 })
 	if got := len(s.got()); got != 0 {
 		t.Errorf("%d events passed a full queue", got)
 	}
-	s.full.Unlock()
-	eventually(t, "the events", s, func() bool { return len(s.got()) == n })
+	s.SetFull(false)
+	s.eventually("the events", func() bool { return len(s.got()) == n })
 }
 
 // Run ends within a second wherever it stands, and leaves nothing behind.
@@ -502,7 +470,7 @@ func TestStop(t *testing.T) {
 	}
 	defer stuck.Close()
 	f := newFake(t)
-	check := leaks(t)
+	check := inputtest.Leaks(t)
 	for range 10 {
 		_, stop := run(t, "docker:///does/not/exist.sock", Options{})
 		stop()
@@ -512,58 +480,17 @@ func TestStop(t *testing.T) {
 		stop()
 		before := f.connections()
 		s, stop := run(t, f.url(), Options{})
-		eventually(t, "the connection", s, func() bool { return f.connections() > before })
+		s.eventually("the connection", func() bool { return f.connections() > before })
 		f.send(false, line(1))
-		eventually(t, "the event", s, func() bool { return len(s.got()) == 1 })
+		s.eventually("the event", func() bool { return len(s.got()) == 1 })
 		stop()
 	}
-	for end := time.Now().Add(limit); ; time.Sleep(5 * time.Millisecond) {
+	inputtest.Eventually(t, "the end of all connections", func() bool {
 		f.mu.Lock()
-		n := len(f.streams)
-		f.mu.Unlock()
-		if n == 0 {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatalf("%d connections are left", n)
-		}
-	}
-	check()
-}
-
-func FuzzLines(f *testing.F) {
-	f.Add([]byte(line(1)+line(2)), 100)
-	f.Add([]byte("\n\n{}\r\n"+strings.Repeat("x", 1000)), 3)
-	f.Add([]byte("half a line"), 1)
-	f.Fuzz(func(t *testing.T, text []byte, size int) {
-		// A fraction of the text stands for lines above the buffer's size and
-		// the limit, repeated in the middle of it.
-		if size < 0 || size > 1<<21 {
-			return
-		}
-		text = append(bytes.Repeat([]byte("y"), size), text...)
-		l := newLines(bytes.NewReader(text))
-		rest := text
-		for {
-			got, err := l.next()
-			i := bytes.IndexByte(rest, '\n')
-			if i < 0 {
-				if err != io.EOF {
-					t.Fatalf("at the end next returned %.100q, %v", got, err)
-				}
-				return
-			}
-			want := rest[:i]
-			rest = rest[i+1:]
-			if i+1 > maxMessage {
-				if err != errLong {
-					t.Fatalf("a line of %d bytes: %v", i, err)
-				}
-			} else if err != nil || !bytes.Equal(got, bytes.TrimSpace(want)) {
-				t.Fatalf("got %.100q, %v, want %.100q", got, err, want)
-			}
-		}
+		defer f.mu.Unlock()
+		return len(f.streams) == 0
 	})
+	check()
 }
 
 func FuzzStream(f *testing.F) {
@@ -575,7 +502,7 @@ func FuzzStream(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &sink{}
+		s := new(inputtest.Sink)
 		r := &reader{Events: e, sink: s, batch: s.Batch(), seen: newSeen(1), health: newHealthChecks(e.engine)}
 		for line := range bytes.Lines(text) {
 			if line = bytes.TrimSpace(line); len(line) > 0 {

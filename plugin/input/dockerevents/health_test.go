@@ -37,7 +37,7 @@ func TestHealthCheck(t *testing.T) {
 	f := newFake(t)
 	f.inspect = `{"Config":{"Env":["PASSWORD=canary"],"Healthcheck":{"Test":["CMD-SHELL","mysql -pcanary -e 'select 1'"]}}}`
 	s, _ := run(t, f.url(), Options{})
-	eventually(t, "the connection", s, func() bool { return f.connections() == 1 })
+	s.eventually("the connection", func() bool { return f.connections() == 1 })
 	const command = "/bin/sh -c mysql -pcanary -e 'select 1'"
 	f.send(false,
 		execLine(1, "exec_create: "+command, "a"),
@@ -47,13 +47,13 @@ func TestHealthCheck(t *testing.T) {
 		execLine(5, "exec_die", "a"),
 		execLine(6, "destroy", ""),
 	)
-	eventually(t, "the events", s, func() bool { return len(s.got()) == 6 })
+	s.eventually("the events", func() bool { return len(s.got()) == 6 })
 	for i, want := range []bool{true, true, false, false, true, false} {
 		if got := s.got()[i]; got.HealthCheck != want {
 			t.Errorf("%s %s: HealthCheck is %v, want %v", got.Action, got.Command, got.HealthCheck, want)
 		}
 	}
-	if all := strings.Join(s.json, "\n"); strings.Contains(all, "canary") {
+	if all := s.JSONText(); strings.Contains(all, "canary") {
 		t.Errorf("a secret shows:\n%s", all)
 	}
 	f.mu.Lock()
@@ -70,7 +70,7 @@ func TestHealthCheck(t *testing.T) {
 		t.Errorf("the container was inspected %d times, want once", inspects)
 	}
 	f.send(false, execLine(7, "exec_create: "+command, "c"), execLine(8, "exec_create: true ", "d"))
-	eventually(t, "the events", s, func() bool { return len(s.got()) == 8 })
+	s.eventually("the events", func() bool { return len(s.got()) == 8 })
 	if got := s.got(); got[6].HealthCheck || !got[7].HealthCheck {
 		t.Errorf("after destroy: got %+v and %+v", got[6], got[7])
 	}
@@ -83,9 +83,9 @@ func TestHealthCheckUnknown(t *testing.T) {
 			f := newFake(t)
 			f.inspect = inspect
 			s, _ := run(t, f.url(), Options{})
-			eventually(t, "the connection", s, func() bool { return f.connections() == 1 })
+			s.eventually("the connection", func() bool { return f.connections() == 1 })
 			f.send(false, execLine(1, "exec_create: true ", "a"), execLine(2, "exec_die", "a"))
-			eventually(t, "the events", s, func() bool { return len(s.got()) == 2 })
+			s.eventually("the events", func() bool { return len(s.got()) == 2 })
 			for _, e := range s.got() {
 				if e.HealthCheck {
 					t.Errorf("%s is marked as a health check", e.Action)

@@ -22,7 +22,7 @@ func open(address string) (old, new string) {
 }
 
 // insecureAt returns the addresses that were told of.
-func insecureAt(s *sink) (all []string) {
+func insecureAt(s *running) (all []string) {
 	for _, e := range s.got() {
 		if e.Type == "daemon" && e.Action == "insecure" {
 			all = append(all, e.ActorName)
@@ -63,7 +63,7 @@ func TestInsecure(t *testing.T) {
 		f := newFake(t)
 		f.info = info
 		s, stop := run(t, f.url(), Options{})
-		eventually(t, "the event", s, func() bool { return len(insecureAt(s)) == 1 })
+		s.eventually("the event", func() bool { return len(insecureAt(s)) == 1 })
 		e := s.got()[0]
 		if e.ActorName != "tcp://0.0.0.0:2375" || e.ActorID != "ABCD" || e.Daemon != "unix://"+f.socket {
 			t.Errorf("event is %+v", e)
@@ -94,7 +94,7 @@ func TestInsecureOnce(t *testing.T) {
 		{"network error after it", f.cut, nil},
 		{"no engine for a while, and no events", func() {
 			_ = f.server.Close()
-			eventually(t, "the refusal", s, func() bool { return s.logged("cannot read") })
+			s.eventually("the refusal", func() bool { return s.logged("cannot read") })
 			f.listen(t)
 		}, []string{address}},
 		{"another address", func() { info, _ := open("[::]:2375"); f.setInfo(info); f.cut() }, []string{"tcp://[::]:2375"}},
@@ -105,11 +105,11 @@ func TestInsecureOnce(t *testing.T) {
 		want = append(want, step.events...)
 		if step.what != "event" {
 			asked++
-			eventually(t, step.what, s, func() bool { return f.infos() >= asked && f.connections() >= asked })
+			s.eventually(step.what, func() bool { return f.infos() >= asked && f.connections() >= asked })
 		} else {
-			eventually(t, step.what, s, func() bool { return slices.Contains(ids(s), "c1") })
+			s.eventually(step.what, func() bool { return slices.Contains(ids(s), "c1") })
 		}
-		eventually(t, "the event after "+step.what, s, func() bool { return len(insecureAt(s)) >= len(want) })
+		s.eventually("the event after "+step.what, func() bool { return len(insecureAt(s)) >= len(want) })
 		if got := insecureAt(s); !slices.Equal(got, want) {
 			t.Fatalf("step %d, %s: told of %q, want %q", i, step.what, got, want)
 		}
@@ -120,9 +120,9 @@ func TestInsecureOnce(t *testing.T) {
 func TestInsecureRefused(t *testing.T) {
 	f := newFake(t)
 	s, _ := run(t, f.url(), Options{})
-	eventually(t, "the complaint", s, func() bool { return s.logged("does not say whether it listens without TLS") })
+	s.eventually("the complaint", func() bool { return s.logged("does not say whether it listens without TLS") })
 	f.send(true, line(1))
-	eventually(t, "the event", s, func() bool { return len(s.got()) == 1 })
+	s.eventually("the event", func() bool { return len(s.got()) == 1 })
 	if got := insecureAt(s); len(got) != 0 {
 		t.Errorf("told of %q", got)
 	}
@@ -132,7 +132,7 @@ func TestInsecureRefused(t *testing.T) {
 	go func() { _ = server.ListenAndServe() }()
 	t.Cleanup(func() { _ = server.Close() })
 	s, _ = run(t, "docker+tcp://"+address, Options{})
-	eventually(t, "the event", s, func() bool { return slices.Equal(insecureAt(s), []string{"tcp://" + address}) })
+	s.eventually("the event", func() bool { return slices.Equal(insecureAt(s), []string{"tcp://" + address}) })
 }
 
 // A real daemon, on a unix socket and on TCP, and across its restart.
@@ -143,24 +143,23 @@ func TestDaemonInsecure(t *testing.T) {
 	local, _ := run(t, "docker://"+p.path, Options{})
 	remote, _ := run(t, "docker+tcp://"+address, Options{})
 	want := []string{"tcp://" + address}
-	for _, s := range []*sink{local, remote} {
-		eventually(t, "the event", s, func() bool { return slices.Equal(insecureAt(s), want) })
+	for _, s := range []*running{local, remote} {
+		s.eventually("the event", func() bool { return slices.Equal(insecureAt(s), want) })
 	}
 	d.Docker("volume", "create", "one")
-	eventually(t, "the volume", local, func() bool { return slices.Contains(ids(local), "one") })
-	connections := func() int { local.mu.Lock(); defer local.mu.Unlock(); return local.reconnected }
+	local.eventually("the volume", func() bool { return slices.Contains(ids(local), "one") })
 	p.cut()
-	eventually(t, "the loss", local, func() bool { return connections() == 1 })
+	local.eventually("the loss", func() bool { return local.ReconnectedCount() == 1 })
 	d.Docker("volume", "create", "two")
-	eventually(t, "the volume after the loss", local, func() bool { return slices.Contains(ids(local), "two") })
+	local.eventually("the volume after the loss", func() bool { return slices.Contains(ids(local), "two") })
 	if got := insecureAt(local); !slices.Equal(got, want) {
 		t.Errorf("told of %q after a lost connection", got)
 	}
 
 	d.Restart()
 	want = append(want, want...)
-	for _, s := range []*sink{local, remote} {
-		eventually(t, "the event after the restart", s, func() bool { return len(insecureAt(s)) >= len(want) })
+	for _, s := range []*running{local, remote} {
+		s.eventually("the event after the restart", func() bool { return len(insecureAt(s)) >= len(want) })
 		if got := insecureAt(s); !slices.Equal(got, want) {
 			t.Errorf("told of %q, want %q", got, want)
 		}
@@ -172,13 +171,13 @@ func TestDaemonSecure(t *testing.T) {
 	d := dockertest.Start(t)
 	s, stop := run(t, "docker://"+d.Socket, Options{})
 	d.Docker("volume", "create", "one")
-	eventually(t, "the volume", s, func() bool { return slices.Contains(ids(s), "one") })
+	s.eventually("the volume", func() bool { return slices.Contains(ids(s), "one") })
 	p := newEngine(&endpoint{network: "unix", address: d.Socket})
 	if _, addresses, err := p.openAddresses(t.Context()); err != nil || len(addresses) != 0 {
 		t.Errorf("it listens at %q, %v", addresses, err)
 	}
 	stop()
 	if got := insecureAt(s); len(got) != 0 || s.logged("does not say") {
-		t.Errorf("told of %q, log:\n%s", got, strings.Join(s.lines(), "\n"))
+		t.Errorf("told of %q, log:\n%s", got, s.LogText())
 	}
 }

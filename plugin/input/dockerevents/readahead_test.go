@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
+
+	"github.com/containerapi/containerapi/plugin/input/inputtest"
 )
 
 func TestAhead(t *testing.T) {
@@ -38,10 +40,10 @@ func (e *endless) Close() error               { return nil }
 
 // A reader that does not read costs maxAhead and no more, and can be closed.
 func TestAheadBounded(t *testing.T) {
-	check := leaks(t)
+	check := inputtest.Leaks(t)
 	e := &endless{}
 	a := newAhead(e)
-	eventually(t, "filling the memory", &sink{}, func() bool { return e.n.Load() >= maxAhead })
+	inputtest.Eventually(t, "filling the memory", func() bool { return e.n.Load() >= maxAhead })
 	if _, err := io.ReadFull(a, make([]byte, 1<<20)); err != nil {
 		t.Error(err)
 	}
@@ -56,7 +58,7 @@ func TestAheadBounded(t *testing.T) {
 
 // Close ends a stream that sends nothing.
 func TestAheadClose(t *testing.T) {
-	check := leaks(t)
+	check := inputtest.Leaks(t)
 	here, there := net.Pipe()
 	defer there.Close()
 	if err := newAhead(here).Close(); err != nil {

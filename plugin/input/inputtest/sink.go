@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"testing"
 
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/input"
@@ -34,6 +35,9 @@ type Sink struct {
 	malformings int
 	reconnects  []string
 	infos       []string
+
+	decoding sync.Mutex
+	decoded  []event.Event
 }
 
 var _ input.Sink = (*Sink)(nil)
@@ -70,6 +74,36 @@ func (s *Sink) Events() []Event {
 	return get(s, func() []Event { return s.events[:len(s.events):len(s.events)] })
 }
 
+// Decoded returns the committed events in their order, each as its JSON reads.
+func (s *Sink) Decoded(t testing.TB) []event.Event {
+	t.Helper()
+	s.decoding.Lock()
+	defer s.decoding.Unlock()
+	for _, e := range s.Events()[len(s.decoded):] {
+		// A decoder's strings are in its own memory.
+		decoder := &event.Decoder{}
+		err := decoder.Decode([]byte(e.JSON), func(e *event.Event, err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.decoded = append(s.decoded, *e)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s.decoded[:len(s.decoded):len(s.decoded)]
+}
+
+// JSONText returns the JSON of the committed events, one a line.
+func (s *Sink) JSONText() string {
+	var text strings.Builder
+	for _, e := range s.Events() {
+		text.WriteString(e.JSON + "\n")
+	}
+	return text.String()
+}
+
 // MalformedCount returns how many times Malformed was called.
 func (s *Sink) MalformedCount() int { return get(s, func() int { return s.malformings }) }
 
@@ -78,6 +112,9 @@ func (s *Sink) MalformedText() string {
 	return get(s, func() string { return strings.Join(s.malformed, "\n") })
 }
 
+// ReconnectedCount returns how many times Reconnected was called.
+func (s *Sink) ReconnectedCount() int { return get(s, func() int { return len(s.reconnects) }) }
+
 // ReconnectedText returns the errors given to Reconnected, one a line.
 func (s *Sink) ReconnectedText() string {
 	return get(s, func() string { return strings.Join(s.reconnects, "\n") })
@@ -85,6 +122,20 @@ func (s *Sink) ReconnectedText() string {
 
 // InfoText returns the lines given to Info.
 func (s *Sink) InfoText() string { return get(s, func() string { return strings.Join(s.infos, "\n") }) }
+
+// LogText returns all that was reported: what InfoText, MalformedText and
+// ReconnectedText return.
+func (s *Sink) LogText() string {
+	return strings.TrimSpace(s.InfoText() + "\n" + s.MalformedText() + "\n" + s.ReconnectedText())
+}
+
+// Eventually is [Eventually], and says what the sink was given if it fails.
+func (s *Sink) Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	if !waited(holds) {
+		t.Fatalf("%s: not within %v; there are %d events, and the log is\n%s", what, patience, s.Len(), s.LogText())
+	}
+}
 
 func get[T any](s *Sink, f func() T) T {
 	s.mu.Lock()

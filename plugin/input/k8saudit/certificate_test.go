@@ -18,6 +18,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/containerapi/containerapi/plugin/input/inputtest"
 )
 
 // authority is a certificate authority for one test.
@@ -105,7 +107,7 @@ func writeFile(t testing.TB, path string, parts ...[]byte) string {
 }
 
 func TestTLS(t *testing.T) {
-	leaks(t)
+	t.Cleanup(inputtest.Leaks(t))
 	dir := t.TempDir()
 	a := newAuthority(t)
 	cert, key := a.issue()
@@ -132,7 +134,7 @@ func TestTLS(t *testing.T) {
 }
 
 func TestMutualTLS(t *testing.T) {
-	leaks(t)
+	t.Cleanup(inputtest.Leaks(t))
 	dir := t.TempDir()
 	servers, clients, strangers := newAuthority(t), newAuthority(t), newAuthority(t)
 	cert, key := servers.issue()
@@ -157,7 +159,7 @@ func TestMutualTLS(t *testing.T) {
 		}
 		s.client.CloseIdleConnections()
 		if test.problem != "" {
-			eventually(t, "the handshake is logged", func() bool { return s.sink.MalformedCount() > before })
+			s.sink.Eventually(t, "the handshake is logged", func() bool { return s.sink.MalformedCount() > before })
 			s.wantMalformed(before+1, test.problem)
 		}
 	}
@@ -177,7 +179,7 @@ func TestMutualTLS(t *testing.T) {
 }
 
 func TestCertificateRotation(t *testing.T) {
-	leaks(t)
+	t.Cleanup(inputtest.Leaks(t))
 	dir := t.TempDir()
 	first, second := newAuthority(t), newAuthority(t)
 	certFile, keyFile, caFile := filepath.Join(dir, "cert"), filepath.Join(dir, "key"), filepath.Join(dir, "ca")

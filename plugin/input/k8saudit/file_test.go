@@ -21,16 +21,6 @@ func audit(id string) string {
 	return `{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"` + id + `","stage":"ResponseComplete","verb":"list"}`
 }
 
-// eventually waits until done returns true.
-func eventually(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("never: %s", what)
-		}
-	}
-}
-
 // start runs an input until the test ends or the returned function is called,
 // which fails if the input does not end within a second.
 func start(t testing.TB, in input.Input, sink input.Sink) (stop func()) {
@@ -72,25 +62,6 @@ func once(t testing.TB, sink *inputtest.Sink, ids []string) {
 	if lost > 0 || twice > 0 || len(got) != len(ids) {
 		t.Errorf("of %d events, %d are lost and %d came twice; %d came in all", len(ids), lost, twice, sink.Len())
 	}
-}
-
-func openFiles(t testing.TB) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
-}
-
-// leaks fails at the test's end if it leaves goroutines or open files behind.
-func leaks(t testing.TB) {
-	files, routines := openFiles(t), runtime.NumGoroutine()
-	t.Cleanup(func() {
-		eventually(t, "all goroutines and files are released", func() bool {
-			return openFiles(t) <= files && runtime.NumGoroutine() <= routines
-		})
-	})
 }
 
 // logFile is an audit log as its writer sees it.
@@ -167,12 +138,12 @@ func (l *logFile) follow(o FileOptions) (*inputtest.Sink, func()) {
 
 func (l *logFile) all(sink *inputtest.Sink) {
 	l.t.Helper()
-	eventually(l.t, "all events are there", func() bool { return sink.Len() >= len(l.ids) })
+	sink.Eventually(l.t, "all events are there", func() bool { return sink.Len() >= len(l.ids) })
 	once(l.t, sink, l.ids)
 }
 
 func TestFollow(t *testing.T) {
-	leaks(t)
+	t.Cleanup(inputtest.Leaks(t))
 	l := newLogFile(t)
 	l.open(os.O_APPEND)
 	l.write(audit("old") + "\n")
@@ -188,7 +159,7 @@ func TestFollow(t *testing.T) {
 	half := audit("event-2")
 	l.ids = append(l.ids, "event-2")
 	l.write(half[:30])
-	eventually(t, "the half line is read", func() bool { return sink.Len() == 2 })
+	sink.Eventually(t, "the half line is read", func() bool { return sink.Len() == 2 })
 	l.write(half[30:] + "\n")
 	l.all(sink)
 	stop()
@@ -201,7 +172,7 @@ func TestFollow(t *testing.T) {
 func TestFollowMissing(t *testing.T) {
 	l := newLogFile(t)
 	sink, _ := l.follow(FileOptions{})
-	eventually(t, "it says that it waits", func() bool { return strings.Contains(sink.InfoText(), l.path+" is not there yet") })
+	sink.Eventually(t, "it says that it waits", func() bool { return strings.Contains(sink.InfoText(), l.path+" is not there yet") })
 	l.open(os.O_APPEND)
 	l.event()
 	l.all(sink)
@@ -277,7 +248,7 @@ func TestFollowLongLine(t *testing.T) {
 
 // The log is renamed every few hundred lines, faster than the reader looks.
 func TestRenameUnderLoad(t *testing.T) {
-	leaks(t)
+	t.Cleanup(inputtest.Leaks(t))
 	for _, name := range []string{"audit-%06d.log", "audit.log.%d"} {
 		t.Run(name, func(t *testing.T) {
 			l := newLogFile(t)
@@ -306,7 +277,7 @@ func TestRenameWhileFull(t *testing.T) {
 	sink, _ := l.follow(FileOptions{})
 	sink.SetFull(true)
 	l.event()
-	eventually(t, "the reader waits", func() bool { return sink.Waiting() == 1 })
+	sink.Eventually(t, "the reader waits", func() bool { return sink.Waiting() == 1 })
 	for i := range 5 {
 		for range 100 {
 			l.event()
@@ -362,7 +333,7 @@ func TestReplaced(t *testing.T) {
 }
 
 func TestCopyTruncateUnderLoad(t *testing.T) {
-	leaks(t)
+	t.Cleanup(inputtest.Leaks(t))
 	for name, flags := range map[string]int{"append": os.O_APPEND, "holes": 0} {
 		t.Run(name, func(t *testing.T) {
 			l := newLogFile(t)
@@ -373,7 +344,7 @@ func TestCopyTruncateUnderLoad(t *testing.T) {
 				if i%1009 == 1008 {
 					// All that came before a truncation can be known only
 					// by who has read something of the file.
-					eventually(t, "the file is read at all", func() bool { return sink.Len() > i-1000 })
+					sink.Eventually(t, "the file is read at all", func() bool { return sink.Len() > i-1000 })
 					l.copyTruncate(fmt.Sprintf("audit.log.%d", i))
 				}
 			}
@@ -396,7 +367,7 @@ func TestTruncatedAndGrown(t *testing.T) {
 	l.all(sink)
 	sink.SetFull(true)
 	l.event()
-	eventually(t, "the reader waits", func() bool { return sink.Waiting() == 1 })
+	sink.Eventually(t, "the reader waits", func() bool { return sink.Waiting() == 1 })
 	if err := os.Truncate(l.path, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -427,13 +398,13 @@ func TestCopyIsNotRead(t *testing.T) {
 }
 
 func TestStopWhileFull(t *testing.T) {
-	leaks(t)
+	t.Cleanup(inputtest.Leaks(t))
 	l := newLogFile(t)
 	l.open(os.O_APPEND)
 	sink, stop := l.follow(FileOptions{})
 	sink.SetFull(true)
 	l.event()
-	eventually(t, "the reader waits", func() bool { return sink.Waiting() == 1 })
+	sink.Eventually(t, "the reader waits", func() bool { return sink.Waiting() == 1 })
 	stop()
 	l.file.Close()
 	f, err := FollowFile(l.path, FileOptions{})

@@ -108,7 +108,7 @@ func header(name, value string) func(*http.Request) {
 }
 
 func TestWebhookAccepts(t *testing.T) {
-	leaks(t)
+	t.Cleanup(inputtest.Leaks(t))
 	s := serve(t, "http://:0/k8s-audit", WebhookOptions{})
 	if ip := s.hook.Addr().(*net.TCPAddr).IP.String(); ip != "127.0.0.1" {
 		t.Errorf("listens on %s without a host", ip)
@@ -146,7 +146,7 @@ func TestWebhookAccepts(t *testing.T) {
 }
 
 func TestWebhookRefuses(t *testing.T) {
-	leaks(t)
+	t.Cleanup(inputtest.Leaks(t))
 	const limit = 1 << 20
 	large := list("x") + strings.Repeat(" ", limit)
 	for _, test := range []struct {
@@ -264,14 +264,14 @@ func TestHugeBody(t *testing.T) {
 	if grown := after.TotalAlloc - before.TotalAlloc; grown > 100<<20 {
 		t.Errorf("allocated %d bytes", grown)
 	}
-	eventually(t, "both are reported", func() bool { return s.sink.MalformedCount() == 2 })
+	s.sink.Eventually(t, "both are reported", func() bool { return s.sink.MalformedCount() == 2 })
 	s.wantMalformed(2, "larger than the limit")
 }
 
 // While the queue is full senders get 429; trying again brings every event in,
 // none twice.
 func TestFullQueue(t *testing.T) {
-	leaks(t)
+	t.Cleanup(inputtest.Leaks(t))
 	s := serve(t, "http://:0", WebhookOptions{Deadline: 50 * time.Millisecond})
 	s.sink.SetFull(true)
 	status, head := s.answer(t.Context(), strings.NewReader(list("first")))
@@ -322,8 +322,8 @@ func TestDuplicates(t *testing.T) {
 			}
 		})
 	}
-	eventually(t, "a request waits", func() bool { return s.sink.Waiting() == 1 })
-	eventually(t, "all requests are read", func() bool { return len(s.hook.bodies) == 5 })
+	s.sink.Eventually(t, "a request waits", func() bool { return s.sink.Waiting() == 1 })
+	s.sink.Eventually(t, "all requests are read", func() bool { return len(s.hook.bodies) == 5 })
 	s.sink.SetFull(false)
 	senders.Wait()
 	if status := s.send(strings.NewReader(list("c", "b", "d"))); status != 200 {
@@ -352,16 +352,16 @@ func TestRecent(t *testing.T) {
 }
 
 func TestClientGone(t *testing.T) {
-	leaks(t)
+	t.Cleanup(inputtest.Leaks(t))
 	s := serve(t, "http://:0", WebhookOptions{})
 	s.sink.SetFull(true)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan int)
 	go func() { done <- s.sendContext(ctx, strings.NewReader(list("a"))) }()
-	eventually(t, "the request waits", func() bool { return s.sink.Waiting() == 1 })
+	s.sink.Eventually(t, "the request waits", func() bool { return s.sink.Waiting() == 1 })
 	cancel()
 	<-done
-	eventually(t, "it waits no more", func() bool { return s.sink.Waiting() == 0 })
+	s.sink.Eventually(t, "it waits no more", func() bool { return s.sink.Waiting() == 0 })
 	s.sink.SetFull(false)
 	if status := s.send(strings.NewReader(list("b"))); status != 200 {
 		t.Errorf("status %d", status)
@@ -380,7 +380,7 @@ func TestManyBodies(t *testing.T) {
 		slow = append(slow, w)
 		senders.Go(func() { s.send(r) })
 	}
-	eventually(t, "all bodies are being read", func() bool { return len(s.hook.bodies) == maxBodies })
+	s.sink.Eventually(t, "all bodies are being read", func() bool { return len(s.hook.bodies) == maxBodies })
 	if status := s.send(strings.NewReader(list("a"))); status != 429 {
 		t.Errorf("status %d", status)
 	}
@@ -429,7 +429,7 @@ func TestSlowClient(t *testing.T) {
 // The end answers who waits, in whatever state a connection is, and releases
 // the port, again and again.
 func TestStop(t *testing.T) {
-	leaks(t)
+	t.Cleanup(inputtest.Leaks(t))
 	address := "http://127.0.0.1:0"
 	for range 3 {
 		s := serve(t, address, WebhookOptions{})
@@ -450,7 +450,7 @@ func TestStop(t *testing.T) {
 				}
 			})
 		}
-		eventually(t, "all requests wait", func() bool { return s.sink.Waiting() == 1 && len(s.hook.bodies) == 3 })
+		s.sink.Eventually(t, "all requests wait", func() bool { return s.sink.Waiting() == 1 && len(s.hook.bodies) == 3 })
 		s.stop()
 		w.Close()
 		senders.Wait()

@@ -172,9 +172,7 @@ func TestFullQueue(t *testing.T) {
 			defer cancel()
 			done := make(chan error, 1)
 			go func() { done <- r.Run(ctx, sink) }()
-			for sink.Waiting() == 0 {
-				time.Sleep(time.Millisecond)
-			}
+			sink.Eventually(t, "the replay waits for room", func() bool { return sink.Waiting() == 1 })
 			if p := r.Progress(); p <= 0 || p > 1 {
 				t.Errorf("progress is %v", p)
 			}
