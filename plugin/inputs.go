@@ -103,7 +103,7 @@ func openDocker(u *url.URL, c config.Config, ports []uint16) ([]pipeline.Input, 
 		inputs = append(inputs, pipeline.Input{Name: "docker_api", Input: dockerapi.Open(dockerapi.Options{
 			Socket:     socket,
 			Ports:      ports,
-			Containers: events.Containers().Find,
+			Containers: events.Inspections(),
 			Requests:   requests,
 		})})
 	}

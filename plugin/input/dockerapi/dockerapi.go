@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -25,8 +26,8 @@ import (
 )
 
 const (
-	// tick is how often the input looks after what does not come by itself:
-	// requests without an answer, sockets that were made anew, lost records.
+	// tick is how often the input looks after what no record tells of: requests
+	// without an answer, sockets that were made anew, lost records.
 	tick = 250 * time.Millisecond
 	// maxConns and maxClients are how many connections and how many processes
 	// that connected are remembered.
@@ -41,14 +42,21 @@ type Options struct {
 	Socket string
 	// Ports are the TCP ports of Docker APIs on this host.
 	Ports []uint16
-	// Containers finds a container by its name or id; what it does not know
-	// stays empty. With a context that has ended it returns at once what it
-	// remembers.
-	Containers func(ctx context.Context, ref string) event.Container
+	// Containers is what the engine says of its containers.
+	Containers Containers
 	// Requests gets every request that is seen.
 	Requests *correlate.Log
 	// RingSize is that of [tap.Options].
 	RingSize int
+}
+
+// Containers finds a container by its id, the beginning of it, or its name. What
+// is not known of it stays empty.
+type Containers interface {
+	// Cached returns what is known already.
+	Cached(ref string) event.Container
+	// Find asks the engine if it has to, which can take its time.
+	Find(ctx context.Context, ref string) event.Container
 }
 
 // Input is an [input.Input] of the requests to a Docker API on this host.
@@ -92,7 +100,10 @@ func (in *Input) Run(ctx context.Context, sink input.Sink) error {
 	ticking.Go(func() { r.tick(ended) })
 	defer ticking.Wait()
 	defer close(ended)
-	return r.read()
+	var rec tap.Record
+	for r.step(&rec) {
+	}
+	return nil
 }
 
 // loaded loads the tap, which can take the kernel a second on a busy machine. If
@@ -170,15 +181,17 @@ type conn struct {
 	lastClient uint32
 }
 
-// reader is a run of the input.
+// reader is a run of the input. One goroutine does all the work, in the order of
+// the records: nothing has to be locked while the engine is asked for a name,
+// and what comes meanwhile waits in the ring.
 type reader struct {
 	Options
 	ctx  context.Context
 	tap  *tap.Tap
 	sink input.Sink
+	// due says that it is time for look.
+	due atomic.Bool
 
-	// mu guards what follows, which read and tick both use.
-	mu      sync.Mutex
 	batch   input.Batch
 	event   event.Event
 	conns   map[tap.ConnKey]*conn
@@ -190,33 +203,28 @@ type reader struct {
 	said    string
 }
 
-// read reads the tap until it is closed.
-func (r *reader) read() error {
-	var rec tap.Record
-	for {
-		err := r.tap.ReadInto(&rec)
-		switch {
-		case errors.Is(err, tap.ErrClosed) || r.ctx.Err() != nil:
-			return nil
-		case errors.Is(err, tap.ErrInterrupted):
-			continue
-		case err != nil:
-			r.sink.Malformed(err)
-			continue
-		}
-		r.mu.Lock()
-		r.handle(&rec)
-		if r.tap.Pending() == 0 || r.batch.Size() > maxBatch {
-			err = r.batch.Commit(r.ctx)
-		}
-		r.mu.Unlock()
-		if err != nil {
-			return nil // the queue or the context ended
-		}
+// step waits for a record and handles it, and reports whether there may be more.
+func (r *reader) step(rec *tap.Record) bool {
+	err := r.tap.ReadInto(rec)
+	switch {
+	case errors.Is(err, tap.ErrClosed) || r.ctx.Err() != nil:
+		return false
+	case err == nil:
+		r.handle(rec)
+	case !errors.Is(err, tap.ErrInterrupted):
+		r.sink.Malformed(err)
 	}
+	due := r.due.CompareAndSwap(true, false)
+	if due {
+		r.look()
+	}
+	if due || r.tap.Pending() == 0 || r.batch.Size() > maxBatch {
+		return r.batch.Commit(r.ctx) == nil // else the queue or the context ended
+	}
+	return true
 }
 
-// tick looks after what no record tells of.
+// tick makes step look after what no record tells of, also while none comes.
 func (r *reader) tick(ended <-chan struct{}) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -226,20 +234,23 @@ func (r *reader) tick(ended <-chan struct{}) {
 			return
 		case <-ticker.C:
 		}
-		r.mu.Lock()
-		now := time.Now().UnixNano()
-		if r.tap.Pending() > 0 {
-			// The answers can be in what waits to be read.
-			now = min(now, r.now)
-		}
-		for _, c := range r.conns {
-			c.wire.Flush(now - int64(correlate.AnswerTime))
-		}
-		r.lost()
-		r.watch()
-		_ = r.batch.Commit(r.ctx)
-		r.mu.Unlock()
+		r.due.Store(true)
+		_ = r.tap.Interrupt()
 	}
+}
+
+// look looks after what no record tells of.
+func (r *reader) look() {
+	now := time.Now().UnixNano()
+	if r.tap.Pending() > 0 {
+		// The answers can be in what waits to be read.
+		now = min(now, r.now)
+	}
+	for _, c := range r.conns {
+		c.wire.Flush(now - int64(correlate.AnswerTime))
+	}
+	r.lost()
+	r.watch()
 }
 
 // lost tells of records that the kernel had no room for, in an event of its
@@ -478,13 +489,10 @@ func (r *reader) container(ref string) event.Container {
 // find finds a container. While much waits to be read, the engine, which can
 // take its time, is not asked: nothing must be lost for the sake of a name.
 func (r *reader) find(ref string) event.Container {
-	ctx := r.ctx
 	if r.tap.Busy() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		cancel()
+		return r.Containers.Cached(ref)
 	}
-	return r.Containers(ctx, ref)
+	return r.Containers.Find(r.ctx, ref)
 }
 
 // clientOf returns the process that sent last on a connection.

@@ -123,6 +123,17 @@ func load(t testing.TB, o tap.Options) *tap.Tap {
 	return loaded
 }
 
+// containers are the containers of an engine: what a function says of one, which
+// gets its name and whether the engine may be asked.
+type containers func(ref string, asked bool) event.Container
+
+func (c containers) Cached(ref string) event.Container { return c(ref, false) }
+
+func (c containers) Find(_ context.Context, ref string) event.Container { return c(ref, true) }
+
+// unknown is an engine without containers.
+var unknown = containers(func(string, bool) event.Container { return event.Container{} })
+
 // running is an input that runs.
 type running struct {
 	*inputtest.Sink
@@ -138,7 +149,7 @@ func start(t testing.TB, o Options) *running {
 		o.Requests = correlate.NewLog()
 	}
 	if o.Containers == nil {
-		o.Containers = func(context.Context, string) event.Container { return event.Container{} }
+		o.Containers = unknown
 	}
 	r := &running{Sink: &inputtest.Sink{}}
 	api := Open(o)
@@ -215,9 +226,9 @@ func TestRunStorm(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "s.sock")
 	taptest.StartServer(t, "unix", path)
-	r := start(t, Options{Socket: path, Containers: func(_ context.Context, ref string) event.Container {
+	r := start(t, Options{Socket: path, Containers: containers(func(ref string, _ bool) event.Container {
 		return event.Container{ID: "id of " + ref}
-	}})
+	})})
 	type client struct {
 		pid int
 		exe string
@@ -270,13 +281,13 @@ func TestRunSlowEngine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")
 	taptest.StartServer(t, "unix", path)
 	var slow int
-	r := start(t, Options{Socket: path, RingSize: 128 << 10, Containers: func(ctx context.Context, ref string) event.Container {
-		if ctx.Err() == nil {
+	r := start(t, Options{Socket: path, RingSize: 128 << 10, Containers: containers(func(_ string, asked bool) event.Container {
+		if asked {
 			slow++
 			time.Sleep(5 * time.Millisecond)
 		}
 		return event.Container{}
-	}})
+	})})
 	var group sync.WaitGroup
 	for i := range 4 {
 		cmd := taptest.Helper(t, "keep", path, fmt.Sprint(i), "250")
@@ -409,7 +420,7 @@ func TestRunTwice(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")
 	taptest.StartServer(t, "unix", path)
 	load(t, tap.Options{}).Close()
-	api := Open(Options{Socket: path, Requests: correlate.NewLog(), Containers: func(context.Context, string) event.Container { return event.Container{} }})
+	api := Open(Options{Socket: path, Requests: correlate.NewLog(), Containers: unknown})
 	var check func()
 	for n := range 4 {
 		sink := &inputtest.Sink{}
@@ -447,29 +458,43 @@ func TestRunTwice(t *testing.T) {
 	}
 }
 
+// reading is a reader that runs.
+type reading struct {
+	*inputtest.Sink
+	mu                    sync.Mutex
+	conns, order, clients int
+}
+
 // read runs a reader that remembers so many connections.
-func read(t *testing.T, path string, conns int) *reader {
+func read(t *testing.T, path string, conns int) *reading {
 	loaded := load(t, tap.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
-	r := newReader(ctx, Options{
-		Socket: path, Requests: correlate.NewLog(),
-		Containers: func(context.Context, string) event.Container { return event.Container{} },
-	}, loaded, &inputtest.Sink{}, conns)
+	running := &reading{Sink: new(inputtest.Sink)}
+	r := newReader(ctx, Options{Socket: path, Requests: correlate.NewLog(), Containers: unknown}, loaded, running, conns)
 	r.watch()
 	ended := make(chan struct{})
-	go func() { defer close(ended); _ = r.read() }()
+	go func() {
+		defer close(ended)
+		var rec tap.Record
+		for r.step(&rec) {
+			running.mu.Lock()
+			running.conns, running.order, running.clients = len(r.conns), r.order.Len(), r.clients.Len()
+			running.mu.Unlock()
+		}
+	}()
 	t.Cleanup(func() {
 		cancel()
 		_ = loaded.Interrupt()
 		<-ended
 	})
-	return r
+	return running
 }
 
-func (r *reader) lengths() (conns, order, clients, events int) {
+// lengths returns how much the reader remembers since its last step.
+func (r *reading) lengths() (conns, order, clients int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.conns), r.order.Len(), r.clients.Len(), r.sink.(*inputtest.Sink).Len()
+	return r.conns, r.order, r.clients
 }
 
 func TestReaderForgetsClosed(t *testing.T) {
@@ -479,9 +504,9 @@ func TestReaderForgetsClosed(t *testing.T) {
 	const n = 5000
 	taptest.Run(t, taptest.Helper(t, "storm", path, fmt.Sprint(n)))
 	// The record of a close can be missing, see [Close].
-	r.sink.(*inputtest.Sink).Eventually(t, "end of the connections", func() bool {
-		conns, order, clients, events := r.lengths()
-		return conns == order && conns <= n/50 && clients <= n/50 && events == n
+	r.Eventually(t, "end of the connections", func() bool {
+		conns, order, clients := r.lengths()
+		return conns == order && conns <= n/50 && clients <= n/50 && r.Len() == n
 	})
 }
 
@@ -500,19 +525,19 @@ func TestReaderForgetsOldest(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	r.sink.(*inputtest.Sink).Eventually(t, "events of all requests", func() bool {
-		conns, order, _, events := r.lengths()
+	r.Eventually(t, "events of all requests", func() bool {
+		conns, order, _ := r.lengths()
 		if conns > most || order > most {
 			t.Fatalf("%d connections, %d in order; want %d at most", conns, order, most)
 		}
-		return events == n
+		return r.Len() == n
 	})
 	in.Close()
 	if err := cmd.Wait(); err != nil {
 		t.Fatalf("%v: %s", err, stderr.Bytes())
 	}
-	r.sink.(*inputtest.Sink).Eventually(t, "end of all connections", func() bool {
-		conns, order, _, _ := r.lengths()
+	r.Eventually(t, "end of all connections", func() bool {
+		conns, order, _ := r.lengths()
 		return conns == 0 && order == 0
 	})
 }
@@ -523,7 +548,7 @@ func records(t *testing.T, records ...tap.Record) []event.Event {
 	run := &running{Sink: &inputtest.Sink{}}
 	r := newReader(t.Context(), Options{
 		Socket: "/s.sock", Requests: correlate.NewLog(),
-		Containers: func(context.Context, string) event.Container { return event.Container{} },
+		Containers: unknown,
 	}, loaded, run, 16)
 	for i := range records {
 		records[i].Total = max(records[i].Total, len(records[i].Data))

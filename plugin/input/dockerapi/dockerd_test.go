@@ -30,7 +30,7 @@ func startBoth(t *testing.T, d *dockertest.Daemon) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := start(t, Options{Socket: d.Socket, Containers: events.Containers().Find, Requests: requests})
+	r := start(t, Options{Socket: d.Socket, Containers: events.Inspections(), Requests: requests})
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = events.Run(ctx, r) }()

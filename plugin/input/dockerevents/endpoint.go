@@ -73,7 +73,7 @@ func parseTCP(u *url.URL, o Options) (*endpoint, error) {
 		return nil, fmt.Errorf("the input URL %q must be docker+tcp://host:port; Docker's port is 2376 with TLS, 2375 without", u)
 	}
 	p := &endpoint{network: "tcp", address: net.JoinHostPort(u.Hostname(), u.Port())}
-	if o.TLSCA == "" && o.TLSCert == "" && o.TLSKey == "" && !o.TLSSkipVerify {
+	if o.TLSCA == "" && o.TLSCert == "" && o.TLSKey == "" {
 		return p, nil
 	}
 	if (o.TLSCert == "") != (o.TLSKey == "") {
@@ -83,7 +83,6 @@ func parseTCP(u *url.URL, o Options) (*endpoint, error) {
 		CAFile:             o.TLSCA,
 		CertFile:           o.TLSCert,
 		KeyFile:            o.TLSKey,
-		InsecureSkipVerify: o.TLSSkipVerify,
 		ExclusiveRootPools: true,
 		MinVersion:         tls.VersionTLS12,
 	})

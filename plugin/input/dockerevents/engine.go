@@ -14,7 +14,10 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"github.com/containerapi/containerapi/plugin/event"
 )
 
 // How long an engine may take to accept a connection and to begin its answer.
@@ -44,8 +47,9 @@ type engine struct {
 	client *http.Client
 	base   url.URL
 	// version is the path prefix of the API version that the engine and this
-	// package agreed on, "/v1.41", or "" for an engine that does not say.
-	version string
+	// package agreed on, "/v1.41", or "" for an engine that does not say. It is
+	// nil before the first answer.
+	version atomic.Pointer[string]
 }
 
 func newEngine(p *endpoint) *engine {
@@ -132,24 +136,36 @@ func isJSON(h http.Header) bool {
 	return media == "application/json" || media == "application/jsonl" || media == "application/x-ndjson"
 }
 
-// negotiate finds out which API version to speak.
-func (g *engine) negotiate(ctx context.Context) error {
+// prefix returns the path prefix of the API version to speak.
+func (g *engine) prefix(ctx context.Context) (string, error) {
+	if agreed := g.version.Load(); agreed != nil {
+		return *agreed, nil
+	}
+	return g.negotiate(ctx)
+}
+
+// negotiate finds out which API version to speak, as [engine.prefix] returns it
+// from then on.
+func (g *engine) negotiate(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialLimit+answerLimit)
 	defer cancel()
 	body, header, err := g.get(ctx, "/_ping", "")
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer body.Close()
 	text, err := io.ReadAll(io.LimitReader(body, 16))
 	if err != nil {
-		return err
+		return "", err
 	}
 	if strings.TrimSpace(string(text)) != "OK" {
-		return errNotEngine
+		return "", errNotEngine
 	}
-	g.version, err = versionPath(header.Get("Api-Version"))
-	return err
+	agreed, err := versionPath(header.Get("Api-Version"))
+	if err == nil {
+		g.version.Store(&agreed)
+	}
+	return agreed, err
 }
 
 // versionPath returns the path prefix for the newest version that an engine
@@ -171,11 +187,13 @@ func versionPath(newest string) (string, error) {
 // Unix epoch: those that the engine remembers, at most its last 256, and then
 // those that happen.
 func (g *engine) events(ctx context.Context, since int64) (io.ReadCloser, error) {
-	if err := g.negotiate(ctx); err != nil {
+	// An engine that was away may be another one now.
+	prefix, err := g.negotiate(ctx)
+	if err != nil {
 		return nil, err
 	}
 	query := url.Values{"since": {fmt.Sprintf("%d.%09d", since/1e9, since%1e9)}}
-	body, header, err := g.get(ctx, g.version+"/events", query.Encode())
+	body, header, err := g.get(ctx, prefix+"/events", query.Encode())
 	if err != nil {
 		return nil, err
 	}
@@ -186,32 +204,35 @@ func (g *engine) events(ctx context.Context, since int64) (io.ReadCloser, error)
 	return body, nil
 }
 
-// healthCheck returns the command that the engine runs to check a container's
-// health as an exec's event shows it, or "" if the container has no such
-// check.
-func (g *engine) healthCheck(ctx context.Context, container string) (string, error) {
+// maxInspect is how many bytes of an inspect response are read.
+const maxInspect = 8 << 20
+
+// inspect returns a container by its id, the beginning of it, or its name, and
+// the command that the engine runs to check its health, as an exec's event
+// shows it, or "" if there is none. It keeps nothing else of the response: the
+// environment is in it.
+func (g *engine) inspect(ctx context.Context, container string) (found event.Container, healthCheck string, err error) {
+	prefix, err := g.prefix(ctx)
+	if err != nil {
+		return event.Container{}, "", err
+	}
+	body, _, err := g.get(ctx, prefix+"/containers/"+url.PathEscape(container)+"/json", "")
+	if err != nil {
+		return event.Container{}, "", err
+	}
+	defer body.Close()
 	var c struct {
+		ID     string `json:"Id"`
+		Name   string
 		Config struct {
+			Image       string
 			Shell       []string
 			Healthcheck struct{ Test []string }
 		}
 	}
-	if err := g.inspect(ctx, container, &c); err != nil {
-		return "", err
+	if err := json.NewDecoder(io.LimitReader(body, maxInspect)).Decode(&c); err != nil {
+		return event.Container{}, "", errors.New("the inspect response cannot be read")
 	}
-	return healthCommand(c.Config.Healthcheck.Test, c.Config.Shell), nil
-}
-
-// inspect reads the members that a struct has of a container's inspect
-// response, and keeps no others: the environment is among them.
-func (g *engine) inspect(ctx context.Context, container string, to any) error {
-	body, _, err := g.get(ctx, g.version+"/containers/"+url.PathEscape(container)+"/json", "")
-	if err != nil {
-		return err
-	}
-	defer body.Close()
-	if err := json.NewDecoder(io.LimitReader(body, maxInspect)).Decode(to); err != nil {
-		return errors.New("the inspect response cannot be read")
-	}
-	return nil
+	found = event.Container{ID: c.ID, Name: strings.TrimPrefix(c.Name, "/"), Image: c.Config.Image}
+	return found, healthCommand(c.Config.Healthcheck.Test, c.Config.Shell), nil
 }

@@ -31,8 +31,8 @@ const (
 	// steady is how long a connection without any event must have lasted to
 	// count as one that works.
 	steady = 10 * time.Second
-	// sayAgain is how long the same trouble is not said again.
-	sayAgain = 10 * time.Minute
+	// repeatAfter is how long the same trouble is not said again.
+	repeatAfter = 10 * time.Minute
 	// maxBatch is how many bytes of events are queued at once.
 	maxBatch = 64 << 10
 	// chunkSize is how many bytes of the stream are read at once, at first, and
@@ -52,11 +52,9 @@ var (
 type Options struct {
 	// TLSCA, TLSCert and TLSKey are the paths of PEM files for docker+tcp://:
 	// the authority that signed the engine's certificate (the system's if it
-	// is empty), and the client's certificate and key. If all are empty and
-	// TLSSkipVerify is false, the connection is not encrypted.
+	// is empty), and the client's certificate and key. If all are empty, the
+	// connection is not encrypted.
 	TLSCA, TLSCert, TLSKey string
-	// TLSSkipVerify accepts any certificate of the engine.
-	TLSSkipVerify bool
 	// Cause, if it is set, is called for each event but those of health
 	// checks, to say which client's request caused it.
 	Cause func(ctx context.Context, e *event.Event)
@@ -69,8 +67,8 @@ type Events struct {
 	engine   *engine
 	start    int64
 	cause    func(context.Context, *event.Event)
-	// containers are told of names that change hands, if there are any.
-	containers *Containers
+	// inspections is kept up to date by the events.
+	inspections *Inspections
 }
 
 var _ input.Input = (*Events)(nil)
@@ -83,7 +81,8 @@ func Open(u *url.URL, o Options) (*Events, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Events{endpoint: p, engine: newEngine(p), start: time.Now().UnixNano(), cause: o.Cause}, nil
+	g := newEngine(p)
+	return &Events{endpoint: p, engine: g, start: time.Now().UnixNano(), cause: o.Cause, inspections: newInspections(g)}, nil
 }
 
 // Close does nothing: an input that does not run holds nothing.
@@ -100,8 +99,8 @@ func (e *Events) Run(ctx context.Context, sink input.Sink) error {
 		daemon: e.endpoint.String(),
 		sink:   sink,
 		batch:  sink.Batch(),
-		seen:   newSeen(e.start),
-		health: newHealthChecks(e.engine),
+		resume: newResume(e.start),
+		health: newHealthChecks(e.inspections),
 	}
 	wait := firstWait
 	for {
@@ -126,12 +125,12 @@ type reader struct {
 	sink    input.Sink
 	batch   input.Batch
 	decoder event.Decoder
-	seen    *seen
+	resume  *resume
 	health  *healthChecks
 	// newest is the time of the newest event of this connection, 0 if it had
 	// none yet.
-	newest   int64
-	insecure insecure
+	newest    int64
+	listeners listeners
 	// said is the last trouble that was said, at saidAt, or "".
 	said   string
 	saidAt time.Time
@@ -141,7 +140,7 @@ type reader struct {
 // how long to wait for the next round. wait is the wait of the last round.
 func (r *reader) round(ctx context.Context, wait *time.Duration) (time.Duration, error) {
 	begin := time.Now()
-	before := r.seen.n
+	before := r.resume.n
 	connected, err := r.follow(ctx)
 	if ctx.Err() != nil || errors.Is(err, input.ErrClosed) {
 		return 0, err
@@ -149,14 +148,14 @@ func (r *reader) round(ctx context.Context, wait *time.Duration) (time.Duration,
 	reason := r.endpoint.reason(err)
 	if !connected {
 		r.complain(reason)
-		r.insecure.gone = r.insecure.gone || refuses(err)
+		r.listeners.gone = r.listeners.gone || refuses(err)
 		if absent(r.endpoint, err) {
 			*wait = firstWait
 			return absentWait, err
 		}
 	} else {
 		r.sink.Reconnected(fmt.Errorf("lost %s: %w; connecting again", r.daemon, reason))
-		if lasted := time.Since(begin); r.seen.n > before || lasted >= steady {
+		if lasted := time.Since(begin); r.resume.n > before || lasted >= steady {
 			*wait = firstWait
 			// A connection that lasted is replaced at once: meanwhile the
 			// engine remembers a few hundred events only.
@@ -184,7 +183,7 @@ func refuses(err error) bool {
 
 // complain says why the engine cannot be reached, unless it said so already.
 func (r *reader) complain(reason error) {
-	if text := reason.Error(); text != r.said || time.Since(r.saidAt) >= sayAgain {
+	if text := reason.Error(); text != r.said || time.Since(r.saidAt) >= repeatAfter {
 		r.said, r.saidAt = text, time.Now()
 		r.sink.Info("cannot read %s: %v; trying again until it works", r.daemon, reason)
 	}
@@ -193,14 +192,14 @@ func (r *reader) complain(reason error) {
 // follow connects and delivers events until the connection ends. It reports
 // whether there was a connection.
 func (r *reader) follow(ctx context.Context) (connected bool, err error) {
-	body, err := r.engine.events(ctx, r.seen.since())
+	body, err := r.engine.events(ctx, r.resume.since())
 	if err != nil {
 		return false, err
 	}
-	stream := newAhead(body)
+	stream := newReadahead(body)
 	defer stream.Close()
 	r.newest = 0
-	end := r.check(ctx)
+	end := r.checkListeners(ctx)
 	defer func() { end(r.newest) }()
 	if r.said != "" {
 		r.said = ""
@@ -243,7 +242,7 @@ func (r *reader) add(ctx context.Context, line []byte) (err error) {
 			r.sink.Malformed(fmt.Errorf("%s: %w", r.daemon, reason))
 		case e.Input != event.DockerEvent || e.Replayed:
 			r.sink.Malformed(fmt.Errorf("%s: %w", r.daemon, errNoDockerEvent))
-		case r.seen.add(line, e.Time):
+		case r.resume.add(line, e.Time):
 			e.Docker.Daemon = r.daemon
 			r.newest = max(r.newest, e.Time)
 			// Events before this one do not wait for the engine's answer.
@@ -251,7 +250,7 @@ func (r *reader) add(ctx context.Context, line []byte) (err error) {
 				err = r.commit(ctx)
 			}
 			r.health.mark(ctx, &e.Docker)
-			r.containers.forget(&e.Docker)
+			r.inspections.forget(&e.Docker)
 			if r.cause != nil && !e.Docker.HealthCheck {
 				r.cause(ctx, e)
 			}

@@ -4,8 +4,11 @@ package dockerevents
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -14,7 +17,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/containerapi/containerapi/plugin/input/inputtest"
@@ -349,8 +354,8 @@ func TestEngineMissing(t *testing.T) {
 			test.prepare(t, f.socket)
 			s, stop := run(t, f.url(), Options{})
 			s.eventually("the complaint", func() bool { return s.LogText() != "" })
-			// Several tries later it is still one line.
-			time.Sleep(900 * time.Millisecond)
+			tries := s.tries.Load()
+			s.eventually("two more tries", func() bool { return s.tries.Load() > tries+2 })
 			if log := s.LogText(); strings.Contains(log, "\n") || !strings.Contains(log, test.want) || !strings.Contains(log, f.socket) || strings.Contains(log, "canary") {
 				t.Errorf("log is\n%s\nwant one line with %q", log, test.want)
 			}
@@ -363,6 +368,67 @@ func TestEngineMissing(t *testing.T) {
 				t.Errorf("the log does not say that it works now: %q", s.LogText())
 			}
 			stop()
+		})
+	}
+}
+
+// failing is an engine that cannot be reached.
+type failing struct {
+	mu    sync.Mutex
+	err   error
+	tries []time.Time
+}
+
+func (f *failing) RoundTrip(*http.Request) (*http.Response, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.tries = append(f.tries, time.Now())
+	return nil, f.err
+}
+
+// An engine that is not there is tried again and again, ever more seldom unless
+// a try costs nothing, and one line in ten minutes says so.
+func TestRetries(t *testing.T) {
+	for name, test := range map[string]struct {
+		err   error
+		waits []time.Duration // in milliseconds, the last one from then on
+		line  string
+	}{
+		"out of order": {errors.New("out of order"), []time.Duration{250, 500, 1000, 2000, 4000, 8000, 10000}, "out of order"},
+		"absent":       {fs.ErrNotExist, []time.Duration{50}, "there is no such socket"},
+		"refused":      {syscall.ECONNREFUSED, []time.Duration{50}, "nothing listens there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e, err := Open(&url.URL{Scheme: "docker", Path: "/nowhere"}, Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				engine := &failing{err: test.err}
+				e.engine.client.Transport = engine
+				sink := new(inputtest.Sink)
+				ctx, cancel := context.WithTimeout(t.Context(), 25*time.Minute)
+				defer cancel()
+				time.AfterFunc(24*time.Minute, func() {
+					engine.mu.Lock()
+					defer engine.mu.Unlock()
+					engine.err = io.EOF
+				})
+				if err := e.Run(ctx, sink); err != nil {
+					t.Error(err)
+				}
+				for i := range len(engine.tries) - 1 {
+					wait := test.waits[min(i, len(test.waits)-1)] * time.Millisecond
+					if got := engine.tries[i+1].Sub(engine.tries[i]); engine.tries[i+1].Sub(engine.tries[0]) < 24*time.Minute && got != wait {
+						t.Fatalf("wait %d is %v, want %v", i, got, wait)
+					}
+				}
+				lines := strings.Split(sink.InfoText(), "\n")
+				if len(lines) != 4 || !strings.Contains(lines[0], test.line) || lines[1] != lines[0] || lines[2] != lines[0] ||
+					!strings.Contains(lines[3], "closed the connection") {
+					t.Errorf("the log is\n%s", sink.InfoText())
+				}
+			})
 		})
 	}
 }
@@ -469,6 +535,16 @@ func TestStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stuck.Close()
+	accepted := make(chan net.Conn)
+	go func() {
+		for {
+			c, err := stuck.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- c
+		}
+	}()
 	f := newFake(t)
 	check := inputtest.Leaks(t)
 	for range 10 {
@@ -476,8 +552,9 @@ func TestStop(t *testing.T) {
 		stop()
 		// It accepts and never answers.
 		_, stop = run(t, "docker://"+stuck.Addr().String(), Options{})
-		time.Sleep(10 * time.Millisecond)
+		c := <-accepted
 		stop()
+		_ = c.Close()
 		before := f.connections()
 		s, stop := run(t, f.url(), Options{})
 		s.eventually("the connection", func() bool { return f.connections() > before })
@@ -503,7 +580,7 @@ func FuzzStream(f *testing.F) {
 			t.Fatal(err)
 		}
 		s := new(inputtest.Sink)
-		r := &reader{Events: e, sink: s, batch: s.Batch(), seen: newSeen(1), health: newHealthChecks(e.engine)}
+		r := &reader{Events: e, sink: s, batch: s.Batch(), resume: newResume(1), health: newHealthChecks(e.inspections)}
 		for line := range bytes.Lines(text) {
 			if line = bytes.TrimSpace(line); len(line) > 0 {
 				if err := r.add(t.Context(), line); err != nil {
@@ -511,14 +588,14 @@ func FuzzStream(f *testing.F) {
 				}
 			}
 		}
-		if since := r.seen.since(); since <= 0 {
+		if since := r.resume.since(); since <= 0 {
 			t.Errorf("since is %d", since)
 		}
 	})
 }
 
-func TestSeen(t *testing.T) {
-	s := newSeen(1000)
+func TestResumeMemory(t *testing.T) {
+	s := newResume(1000)
 	if got := s.since(); got != 1000 {
 		t.Errorf("at the start since is %d, want 1000", got)
 	}
@@ -531,8 +608,8 @@ func TestSeen(t *testing.T) {
 	if got := s.since(); got != 2000+3000-remembered/2 {
 		t.Errorf("since is %d, want the time of the event %d back", got, remembered/2)
 	}
-	if len(s.hashes) != remembered {
-		t.Errorf("%d events are remembered, want %d", len(s.hashes), remembered)
+	if s.times.Len() != remembered {
+		t.Errorf("%d events are remembered, want %d", s.times.Len(), remembered)
 	}
 	// The engine's clock went back: what it says from now on is older.
 	s.add([]byte("x"), 500)

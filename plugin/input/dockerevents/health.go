@@ -4,106 +4,52 @@ package dockerevents
 
 import (
 	"context"
-	"errors"
-	"hash/maphash"
-	"net/http"
 	"strings"
-	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
-	"github.com/containerapi/containerapi/plugin/command"
 	"github.com/containerapi/containerapi/plugin/event"
 )
 
-const (
-	// maxInspect is how many bytes of an inspect response are read.
-	maxInspect = 8 << 20
-	// inspectLimit is how long an inspect may take; events wait for it.
-	inspectLimit = 2 * time.Second
-	// inspectPause is how long no inspect is tried after one that failed.
-	inspectPause = 10 * time.Second
-	// maxContainers and maxExecs are how many containers with execs and how
-	// many running health checks are remembered.
-	maxContainers, maxExecs = 4096, 4096
-)
+// maxExecs is how many running health checks are remembered.
+const maxExecs = 4096
 
 // healthChecks tells the execs of health checks from others, which Docker's
 // events do not.
 type healthChecks struct {
-	engine *engine
-	seed   maphash.Seed
-	// commands holds a hash of each container's health check, 0 if it has
-	// none: a hash is small, and keeps no secret that the command may hold.
-	commands *lru.Cache[string, uint64]
+	containers *Inspections
 	// execs holds the ids of health checks that run.
-	execs *lru.Cache[string, struct{}]
-	// resume is when the next inspect may be tried.
-	resume time.Time
+	execs *simplelru.LRU[string, struct{}]
 }
 
-func newHealthChecks(g *engine) *healthChecks {
+func newHealthChecks(containers *Inspections) *healthChecks {
 	// The only error is a size below one.
-	commands, _ := lru.New[string, uint64](maxContainers)
-	execs, _ := lru.New[string, struct{}](maxExecs)
-	return &healthChecks{engine: g, seed: maphash.MakeSeed(), commands: commands, execs: execs}
+	execs, _ := simplelru.NewLRU[string, struct{}](maxExecs, nil)
+	return &healthChecks{containers: containers, execs: execs}
 }
 
 // waits reports whether mark asks the engine about this event.
 func (h *healthChecks) waits(d *event.Docker) bool {
-	return d.Command != "" && d.Container.ID != "" && !h.commands.Contains(d.Container.ID) && !time.Now().Before(h.resume)
+	return startsExec(d) && h.containers.waits(d.Container.ID)
 }
 
 // mark sets HealthCheck in the events of an exec that is a health check.
 func (h *healthChecks) mark(ctx context.Context, d *event.Docker) {
-	if d.Type != "container" {
-		return
-	}
-	switch d.Action {
-	case "exec_create", "exec_start":
-		if d.HealthCheck = h.is(ctx, d); d.HealthCheck {
+	switch {
+	case startsExec(d):
+		if d.HealthCheck = h.containers.isHealthCheck(ctx, d.Container.ID, d.Command); d.HealthCheck {
 			h.execs.Add(strings.Clone(d.ExecID), struct{}{})
 		}
-	case "exec_die":
+	case d.Type == "container" && d.Action == "exec_die":
 		// This event does not say the command.
 		d.HealthCheck = h.execs.Remove(d.ExecID)
-	case "destroy":
-		h.commands.Remove(d.Container.ID)
 	}
 }
 
-// is reports whether an exec's command is the container's health check.
-func (h *healthChecks) is(ctx context.Context, d *event.Docker) bool {
-	if h.waits(d) {
-		h.inspect(ctx, strings.Clone(d.Container.ID))
-	}
-	want, _ := h.commands.Get(d.Container.ID)
-	return want != 0 && want == h.hash(d.Command)
-}
-
-// inspect learns a container's health check from the engine. A container that
-// is gone has none; any other failure is tried again later.
-func (h *healthChecks) inspect(ctx context.Context, container string) {
-	ctx, cancel := context.WithTimeout(ctx, inspectLimit)
-	defer cancel()
-	check, err := h.engine.healthCheck(ctx, container)
-	var status *statusError
-	if errors.As(err, &status) && status.status == http.StatusNotFound {
-		err = nil
-	}
-	switch {
-	case err != nil:
-		h.resume = time.Now().Add(inspectPause)
-	case check == "":
-		h.commands.Add(container, 0)
-	default:
-		h.commands.Add(container, h.hash(command.Mask(check)))
-	}
-}
-
-// hash returns a hash of a masked command that is never 0.
-func (h *healthChecks) hash(command string) uint64 {
-	return max(1, maphash.String(h.seed, command))
+// startsExec reports whether an event is one of those at the start of an exec,
+// which say its command.
+func startsExec(d *event.Docker) bool {
+	return d.Type == "container" && (d.Action == "exec_create" || d.Action == "exec_start") && d.Command != "" && d.Container.ID != ""
 }
 
 // healthCommand returns a health check's command in the form that an exec's

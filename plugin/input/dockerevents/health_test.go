@@ -35,7 +35,7 @@ func execLine(n int, action, exec string) string {
 
 func TestHealthCheck(t *testing.T) {
 	f := newFake(t)
-	f.inspect = `{"Config":{"Env":["PASSWORD=canary"],"Healthcheck":{"Test":["CMD-SHELL","mysql -pcanary -e 'select 1'"]}}}`
+	f.inspect = `{"Id":"c","Config":{"Env":["PASSWORD=canary"],"Healthcheck":{"Test":["CMD-SHELL","mysql -pcanary -e 'select 1'"]}}}`
 	s, _ := run(t, f.url(), Options{})
 	s.eventually("the connection", func() bool { return f.connections() == 1 })
 	const command = "/bin/sh -c mysql -pcanary -e 'select 1'"
@@ -64,7 +64,7 @@ func TestHealthCheck(t *testing.T) {
 		}
 	}
 	// The container is gone, and one of the same id has another check.
-	f.inspect = `{"Config":{"Healthcheck":{"Test":["CMD","true"]}}}`
+	f.inspect = `{"Id":"c","Config":{"Healthcheck":{"Test":["CMD","true"]}}}`
 	f.mu.Unlock()
 	if inspects != 1 {
 		t.Errorf("the container was inspected %d times, want once", inspects)

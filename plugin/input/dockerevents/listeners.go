@@ -19,11 +19,11 @@ import (
 )
 
 const (
-	// infoLimit is how long an engine may take to tell of itself. Events do
+	// infoLimit is how long an engine may take to describe itself. Events do
 	// not wait for it.
 	infoLimit = 10 * time.Second
 	// maxInfo is how many bytes of that are read, maxAddresses how many
-	// addresses are told of.
+	// addresses are reported.
 	maxInfo, maxAddresses = 4 << 20, 16
 )
 
@@ -32,49 +32,50 @@ const (
 // fillAPIInfo' in daemon/info.go of moby/moby.
 var openAddress = regexp.MustCompile(`API is accessible on http://([^\s/"]+) without encryption`)
 
-// insecure tells of an engine that listens on TCP without TLS, once for each of
-// its starts.
-type insecure struct {
-	// told are the addresses that were told of since the engine's last start,
-	// as far as its starts are known.
-	told []string
+// listeners is what is known of the addresses at which the engine listens without
+// TLS. Each is reported once for each start of the engine.
+type listeners struct {
+	// reported are the addresses that were reported since the engine's last
+	// start, as far as its starts are known.
+	reported []string
 	// last is the time of the newest event since that start, in nanoseconds
 	// since the Unix epoch by the engine's clock, or 0.
 	last int64
-	// gone reports that no engine listened at a time since then.
+	// gone is set if no engine listened at a time since then.
 	gone bool
-	// failed reports that it was said that the engine does not tell.
+	// failed is set once the log says that the engine gives no answer.
 	failed bool
 }
 
-// check asks the engine where it listens, on a goroutine of its own, and
-// delivers an event for each address without TLS that is new. The function that
-// it returns ends that, after the connection was lost; seen is the time of the
-// newest event of the connection, or 0.
-func (r *reader) check(ctx context.Context) (end func(seen int64)) {
+// checkListeners asks the engine where it listens, on a goroutine of its own, and
+// delivers an event for each address without TLS that was not reported before.
+//
+// The caller calls end when the connection is lost, with the time of its newest
+// event, or 0 if it had none. That ends the asking and waits for the goroutine.
+func (r *reader) checkListeners(ctx context.Context) (end func(newest int64)) {
 	asking, cancel := context.WithTimeout(ctx, infoLimit)
 	fresh := false
 	var asked sync.WaitGroup
-	asked.Go(func() { fresh = r.tellInsecure(ctx, asking) })
-	return func(seen int64) {
+	asked.Go(func() { fresh = r.reportListeners(ctx, asking) })
+	return func(newest int64) {
 		cancel()
 		asked.Wait()
-		if seen != 0 || fresh {
-			r.insecure.last = seen
+		if newest != 0 || fresh {
+			r.listeners.last = newest
 		}
 	}
 }
 
-// tellInsecure delivers what there is to tell, and reports whether the engine
-// counts as started since it was last asked. It asks under the second context.
-func (r *reader) tellInsecure(ctx, asking context.Context) (fresh bool) {
-	i := &r.insecure
+// reportListeners delivers the events, and returns whether the engine counts as
+// started since it was last asked. It asks under the second context.
+func (r *reader) reportListeners(ctx, asking context.Context) (fresh bool) {
+	l := &r.listeners
 	id, addresses, err := r.engine.openAddresses(asking)
 	if asking.Err() != nil && !errors.Is(asking.Err(), context.DeadlineExceeded) {
 		return false // the connection is lost, and the next one asks again
 	}
-	if err != nil && !i.failed {
-		i.failed = true
+	if err != nil && !l.failed {
+		l.failed = true
 		r.sink.Info("%s does not say whether it listens without TLS: %v", r.daemon, r.endpoint.reason(err))
 	}
 	if p := r.endpoint; len(addresses) == 0 && p.network == "tcp" && p.tls == nil {
@@ -83,13 +84,13 @@ func (r *reader) tellInsecure(ctx, asking context.Context) (fresh bool) {
 	if err != nil && len(addresses) == 0 {
 		return false
 	}
-	if len(i.told) > 0 && r.restarted(asking) {
-		i.told, fresh = nil, true
+	if len(l.reported) > 0 && r.restarted(asking) {
+		l.reported, fresh = nil, true
 	}
-	i.gone = false
+	l.gone = false
 	batch := r.sink.Batch()
 	for _, address := range addresses {
-		if !slices.Contains(i.told, address) {
+		if !slices.Contains(l.reported, address) {
 			batch.Add(&event.Event{
 				Input: event.DockerEvent,
 				Time:  time.Now().UnixNano(),
@@ -105,7 +106,7 @@ func (r *reader) tellInsecure(ctx, asking context.Context) (fresh bool) {
 		}
 		fresh = true
 	}
-	i.told = addresses
+	l.reported = addresses
 	return fresh
 }
 
@@ -114,13 +115,13 @@ func (r *reader) tellInsecure(ctx, asking context.Context) (fresh bool) {
 // event that it sent was not. (One that had more than 256 since then does not.)
 // Where there was none, one that was never gone was not.
 func (r *reader) restarted(ctx context.Context) bool {
-	i := &r.insecure
-	if i.last == 0 {
-		return i.gone
+	l := &r.listeners
+	if l.last == 0 {
+		return l.gone
 	}
-	remembers, err := r.engine.remembers(ctx, i.last)
+	remembers, err := r.engine.remembers(ctx, l.last)
 	if err != nil {
-		return i.gone
+		return l.gone
 	}
 	return !remembers
 }
@@ -128,7 +129,11 @@ func (r *reader) restarted(ctx context.Context) bool {
 // openAddresses returns the engine's id and the addresses at which it listens
 // without TLS, such as "tcp://0.0.0.0:2375".
 func (g *engine) openAddresses(ctx context.Context) (id string, addresses []string, err error) {
-	body, header, err := g.get(ctx, g.version+"/info", "")
+	prefix, err := g.prefix(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	body, header, err := g.get(ctx, prefix+"/info", "")
 	if err != nil {
 		return "", nil, err
 	}
@@ -158,8 +163,12 @@ func (g *engine) openAddresses(ctx context.Context) (id string, addresses []stri
 // remembers reports whether the engine has events up to a time, in nanoseconds
 // since the Unix epoch, that is past.
 func (g *engine) remembers(ctx context.Context, until int64) (bool, error) {
+	prefix, err := g.prefix(ctx)
+	if err != nil {
+		return false, err
+	}
 	query := url.Values{"since": {"1"}, "until": {fmt.Sprintf("%d.%09d", until/1e9, until%1e9)}}
-	body, _, err := g.get(ctx, g.version+"/events", query.Encode())
+	body, _, err := g.get(ctx, prefix+"/events", query.Encode())
 	if err != nil {
 		return false, err
 	}

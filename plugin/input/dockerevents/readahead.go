@@ -10,13 +10,13 @@ import (
 // maxAhead is how many bytes are read ahead of a full queue.
 const maxAhead = 16 << 20
 
-// ahead reads a stream ahead of its reader into bounded memory.
+// readahead reads a stream readahead of its reader into bounded memory.
 //
 // An engine does not wait for a slow reader: each event that a reader has no
 // room for holds the engine up for a tenth of a second and is then left out
 // ('pubsub.NewPublisher(100*time.Millisecond, …)' in daemon/events/events.go
 // of moby/moby). The sockets and the engine have room for about a thousand.
-type ahead struct {
+type readahead struct {
 	stream io.ReadCloser
 	ended  chan struct{}
 
@@ -29,15 +29,15 @@ type ahead struct {
 	closed bool
 }
 
-func newAhead(stream io.ReadCloser) *ahead {
-	a := &ahead{stream: stream, ended: make(chan struct{})}
+func newReadahead(stream io.ReadCloser) *readahead {
+	a := &readahead{stream: stream, ended: make(chan struct{})}
 	a.changed.L = &a.mu
 	go a.fill()
 	return a
 }
 
 // fill reads the stream until it ends or a is closed.
-func (a *ahead) fill() {
+func (a *readahead) fill() {
 	defer close(a.ended)
 	chunk := make([]byte, 32<<10)
 	for {
@@ -58,7 +58,7 @@ func (a *ahead) fill() {
 }
 
 // Read waits for the stream's next bytes.
-func (a *ahead) Read(b []byte) (int, error) {
+func (a *readahead) Read(b []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for a.read == len(a.buf) && a.err == nil {
@@ -81,7 +81,7 @@ func (a *ahead) Read(b []byte) (int, error) {
 }
 
 // Close closes the stream and waits until nothing reads it.
-func (a *ahead) Close() error {
+func (a *readahead) Close() error {
 	err := a.stream.Close()
 	a.mu.Lock()
 	a.closed = true

@@ -19,7 +19,7 @@ func TestAhead(t *testing.T) {
 	for i := range text {
 		text[i] = byte(rand.Uint32())
 	}
-	a := newAhead(io.NopCloser(iotest.HalfReader(bytes.NewReader(text))))
+	a := newReadahead(io.NopCloser(iotest.HalfReader(bytes.NewReader(text))))
 	got, err := io.ReadAll(iotest.HalfReader(a))
 	if err != nil || !bytes.Equal(got, text) {
 		t.Errorf("got %d bytes, %v, want %d, the same", len(got), err, len(text))
@@ -42,7 +42,7 @@ func (e *endless) Close() error               { return nil }
 func TestAheadBounded(t *testing.T) {
 	check := inputtest.Leaks(t)
 	e := &endless{}
-	a := newAhead(e)
+	a := newReadahead(e)
 	inputtest.Eventually(t, "filling the memory", func() bool { return e.n.Load() >= maxAhead })
 	if _, err := io.ReadFull(a, make([]byte, 1<<20)); err != nil {
 		t.Error(err)
@@ -61,7 +61,7 @@ func TestAheadClose(t *testing.T) {
 	check := inputtest.Leaks(t)
 	here, there := net.Pipe()
 	defer there.Close()
-	if err := newAhead(here).Close(); err != nil {
+	if err := newReadahead(here).Close(); err != nil {
 		t.Error(err)
 	}
 	check()

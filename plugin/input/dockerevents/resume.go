@@ -4,7 +4,9 @@ package dockerevents
 
 import (
 	"hash/maphash"
-	"math"
+	"slices"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 // remembered is how many events are remembered to tell those that an engine
@@ -12,29 +14,24 @@ import (
 // in daemon/events/events.go of moby/moby).
 const remembered = 1024
 
-// seen remembers the last events, so that a stream of events that was cut can
+// resume remembers the last events, so that a stream of events that was cut can
 // be resumed without a gap and without a repetition.
-type seen struct {
-	// start is when the first event of interest may take place.
+type resume struct {
+	// start is when the first event of interest may take place, in nanoseconds
+	// since the Unix epoch.
 	start int64
 	seed  maphash.Seed
-	// ring holds the last events, the oldest at n % remembered once it is
-	// full; n is how many there were.
-	ring [remembered]mark
-	n    int
-	// hashes holds the hashes in ring.
-	hashes map[uint64]struct{}
+	// times holds the times of the last events, in the same unit and the oldest
+	// first, by the hash of the event's text.
+	times *simplelru.LRU[uint64, int64]
+	// n is how many new events there were.
+	n int
 }
 
-// mark is an event: its time in nanoseconds since the Unix epoch and the hash
-// of its text.
-type mark struct {
-	time int64
-	hash uint64
-}
-
-func newSeen(start int64) *seen {
-	return &seen{start: start, seed: maphash.MakeSeed(), hashes: make(map[uint64]struct{}, remembered)}
+func newResume(start int64) *resume {
+	// The only error is a size below one.
+	times, _ := simplelru.NewLRU[uint64, int64](remembered, nil)
+	return &resume{start: start, seed: maphash.MakeSeed(), times: times}
 }
 
 // add remembers an event and reports whether it is new. Its text holds its
@@ -43,21 +40,16 @@ func newSeen(start int64) *seen {
 // start of a stream when an event happens just then (it is in the engine's
 // memory already and published a moment later), and if events of one
 // nanosecond lie on both sides of a cut.
-func (s *seen) add(text []byte, time int64) bool {
-	hash := maphash.Bytes(s.seed, text)
-	if _, ok := s.hashes[hash]; ok {
+func (r *resume) add(text []byte, time int64) bool {
+	hash := maphash.Bytes(r.seed, text)
+	if r.times.Contains(hash) {
 		return false
 	}
-	at := &s.ring[s.n%remembered]
-	if s.n >= remembered {
-		delete(s.hashes, at.hash)
-	}
 	if time <= 0 {
-		time = s.start
+		time = r.start
 	}
-	*at = mark{time: time, hash: hash}
-	s.hashes[hash] = struct{}{}
-	s.n++
+	r.times.Add(hash, time)
+	r.n++
 	return true
 }
 
@@ -70,13 +62,10 @@ func (s *seen) add(text []byte, time int64) bool {
 // for the last event's time, it may leave out others. The same after its clock
 // went back. So it is asked for the newer half of the events remembered, which
 // costs 256 events at most.
-func (s *seen) since() int64 {
-	since := s.start
-	if s.n >= remembered/2 {
-		since = math.MaxInt64
+func (r *resume) since() int64 {
+	times := r.times.Values()
+	if len(times) < remembered/2 {
+		return slices.Min(append(times, r.start))
 	}
-	for i := max(0, s.n-remembered/2); i < s.n; i++ {
-		since = min(since, s.ring[i%remembered].time)
-	}
-	return since
+	return slices.Min(times[len(times)-remembered/2:])
 }

@@ -4,9 +4,12 @@ package dockerevents
 
 import (
 	"context"
+	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +21,8 @@ import (
 type running struct {
 	*inputtest.Sink
 	t testing.TB
+	// tries is how many connections it tried to make.
+	tries atomic.Int64
 }
 
 // got returns the events delivered.
@@ -66,6 +71,12 @@ func run(t testing.TB, address string, o Options) (r *running, stop func()) {
 		t.Fatal(err)
 	}
 	r = &running{Sink: new(inputtest.Sink), t: t}
+	transport := e.engine.client.Transport.(*http.Transport)
+	dial := transport.DialContext
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		r.tries.Add(1)
+		return dial(ctx, network, address)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(ctx, r) }()

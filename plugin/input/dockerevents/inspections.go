@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dockerevents
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/containerapi/containerapi/plugin/command"
+	"github.com/containerapi/containerapi/plugin/event"
+)
+
+const (
+	// maxContainers and maxRefs are how many containers, and how many of the
+	// references by which clients name them, are remembered.
+	maxContainers, maxRefs = 4096, 4096
+	// maxRef is how long a reference may be, in bytes, to be looked up: a client
+	// can send a mebibyte.
+	maxRef = 256
+	// refLife is how long a reference is believed to be this container's: a name
+	// can be given to another one, and the event of that may come late.
+	refLife = 2 * time.Second
+	// inspectLimit is how long the engine may take to answer. Requests and
+	// events wait for it, in their order.
+	inspectLimit = 500 * time.Millisecond
+	// inspectPause is for how many times as long as a failed attempt took the
+	// engine is not asked again: one that is in trouble costs a twentieth of
+	// the time, however it fails.
+	inspectPause = 20
+)
+
+// Inspections is what the engine says of its containers. Each is asked for
+// once, and remembered until an event says that it changed. It is safe for use
+// by several goroutines.
+type Inspections struct {
+	engine *engine
+	seed   maphash.Seed
+	// asking makes one request of those for the same container that come
+	// together.
+	asking singleflight.Group
+
+	// mu is never held while the engine is asked.
+	mu sync.Mutex
+	// containers holds them by their id, refs finds the id. They are apart
+	// because clients can make up any number of references, which must not
+	// displace a container.
+	containers *simplelru.LRU[string, inspection]
+	refs       *simplelru.LRU[string, reference]
+	// forgotten counts how often something was forgotten: an answer to what was
+	// asked before that may be out of date.
+	forgotten uint64
+	// resume is when the engine may be asked again.
+	resume time.Time
+}
+
+// inspection is a container, the zero value one that the engine does not know.
+type inspection struct {
+	event.Container
+	// healthCheck is a hash of the masked command that checks the container's
+	// health, 0 if it has none: a hash is small, and keeps no secret that the
+	// command may hold.
+	healthCheck uint64
+}
+
+// reference is the id of the container that a client means, "" if there is none,
+// and until when that is believed.
+type reference struct {
+	id    string
+	until time.Time
+}
+
+func newInspections(g *engine) *Inspections {
+	i := &Inspections{engine: g, seed: maphash.MakeSeed()}
+	// The only error is a size below one.
+	i.containers, _ = simplelru.NewLRU[string, inspection](maxContainers, nil)
+	i.refs, _ = simplelru.NewLRU[string, reference](maxRefs, nil)
+	return i
+}
+
+// Inspections returns what the engine whose events these are says of its
+// containers. Run keeps it up to date; while it does not run, a container can be
+// found by a name that it had before.
+func (e *Events) Inspections() *Inspections { return e.inspections }
+
+// Cached returns the container that is called by its id, the beginning of it,
+// or its name, if that is known already. It does not wait for the engine.
+func (i *Inspections) Cached(ref string) event.Container {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	found, _ := i.lookup(ref)
+	return found.Container
+}
+
+// Find returns the container that is called by its id, the beginning of it, or
+// its name. It is empty if the engine does not know it, or does not say so
+// within half a second.
+func (i *Inspections) Find(ctx context.Context, ref string) event.Container {
+	return i.find(ctx, ref).Container
+}
+
+// isHealthCheck reports whether a masked command is the one that checks the
+// health of the container with this id.
+func (i *Inspections) isHealthCheck(ctx context.Context, id, command string) bool {
+	check := i.find(ctx, id).healthCheck
+	return check != 0 && check == i.hash(command)
+}
+
+// waits reports whether the engine has to be asked about a container.
+func (i *Inspections) waits(ref string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	_, known := i.lookup(ref)
+	return !known && i.mayAsk(ref)
+}
+
+// lookup returns what is known of a container. The caller holds mu.
+func (i *Inspections) lookup(ref string) (found inspection, known bool) {
+	if found, known = i.containers.Get(ref); known {
+		return found, true
+	}
+	to, known := i.refs.Get(ref)
+	if !known || !time.Now().Before(to.until) {
+		return inspection{}, false
+	}
+	if to.id == "" {
+		return inspection{}, true
+	}
+	return i.containers.Get(to.id)
+}
+
+// mayAsk reports whether the engine can be asked now. The caller holds mu.
+func (i *Inspections) mayAsk(ref string) bool {
+	return len(ref) <= maxRef && !time.Now().Before(i.resume)
+}
+
+func (i *Inspections) find(ctx context.Context, ref string) inspection {
+	i.mu.Lock()
+	found, known := i.lookup(ref)
+	asks := !known && i.mayAsk(ref)
+	i.mu.Unlock()
+	if !asks {
+		return found
+	}
+	ref = strings.Clone(ref) // it can be part of what is long
+	// The context is that of who came first. If it ends, the inputs end.
+	answer, _, _ := i.asking.Do(ref, func() (any, error) { return i.ask(ctx, ref), nil })
+	return answer.(inspection)
+}
+
+// ask asks the engine about a container and remembers what it says.
+func (i *Inspections) ask(ctx context.Context, ref string) inspection {
+	i.mu.Lock()
+	found, known := i.lookup(ref) // by who asked until now
+	forgotten := i.forgotten
+	i.mu.Unlock()
+	if known {
+		return found
+	}
+	begin := time.Now()
+	limited, cancel := context.WithTimeout(ctx, inspectLimit)
+	defer cancel()
+	container, check, err := i.engine.inspect(limited, ref)
+
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	now := time.Now()
+	// A status is what the engine thinks of the ref; all else is trouble.
+	var status *statusError
+	if err != nil && !errors.As(err, &status) {
+		if ctx.Err() == nil {
+			i.resume = now.Add(inspectPause * now.Sub(begin))
+		}
+		return inspection{}
+	}
+	found = inspection{Container: container}
+	if check != "" {
+		found.healthCheck = i.hash(command.Mask(check))
+	}
+	if i.forgotten == forgotten {
+		i.refs.Add(ref, reference{found.ID, now.Add(refLife)})
+		if found.ID != "" {
+			i.containers.Add(found.ID, found)
+		}
+	}
+	return found
+}
+
+// hash returns a hash of a command that is never 0.
+func (i *Inspections) hash(command string) uint64 {
+	return max(1, maphash.String(i.seed, command))
+}
+
+// forget forgets a container whose event says that it changed, and what is
+// known of the name that it has now.
+func (i *Inspections) forget(d *event.Docker) {
+	if d.Type != "container" {
+		return
+	}
+	switch d.Action {
+	case "create", "destroy", "rename":
+	default:
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.forgotten++
+	i.containers.Remove(d.ActorID)
+	for _, ref := range []string{d.ActorID, d.ActorName} {
+		i.refs.Remove(ref)
+		// Who asks from now on does not get the answer to an older request.
+		i.asking.Forget(ref)
+	}
+}
