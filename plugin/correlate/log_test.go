@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/containerapi/containerapi/plugin/event"
@@ -17,8 +18,9 @@ const (
 	idB = "aaaa000000000000000000000000000000000000000000000000000000000002"
 )
 
-// at is the base of all times here.
-var at = time.Now().Add(-time.Hour).UnixNano()
+// at is the base of all times here: an hour before the clock of a synctest
+// bubble begins.
+var at = time.Date(1999, time.December, 31, 23, 0, 0, 0, time.UTC).UnixNano()
 
 func asked(op, id string, pid uint64) Request {
 	return Request{Time: at, Operation: op, ID: id, Client: event.Client{PID: pid}}
@@ -28,6 +30,13 @@ func happened(typ, action, id, name string) *event.Event {
 	return &event.Event{Input: event.DockerEvent, Time: at + 1e6, Docker: event.Docker{
 		Type: typ, Action: action, ActorID: id, ActorName: name, Container: event.Container{ID: id, Name: name},
 	}}
+}
+
+// attribute returns how long an event waited for its request.
+func attribute(ctx context.Context, q *Log, e *event.Event) time.Duration {
+	begin := time.Now()
+	q.Attribute(ctx, e)
+	return time.Since(begin)
 }
 
 func TestAttribute(t *testing.T) {
@@ -99,24 +108,24 @@ func TestAttribute(t *testing.T) {
 		"unknown":               {[]Request{asked("other", "web", 1)}, happened("container", "dance", idA, "web"), 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			q := NewLog()
-			q.TapStarted()
-			for _, r := range test.requests {
-				q.Add(r)
-			}
-			begin := time.Now()
-			q.Attribute(t.Context(), test.event)
-			if test.event.Docker.Client.PID != test.pid || test.event.Repeated != test.repeated {
-				t.Errorf("got client %d, repeated %t; want %d, %t", test.event.Docker.Client.PID, test.event.Repeated, test.pid, test.repeated)
-			}
-			if waited := time.Since(begin); waited > requestWait {
-				t.Errorf("an old event waited %v", waited)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				q := NewLog()
+				q.TapStarted()
+				for _, r := range test.requests {
+					q.Add(r)
+				}
+				if waited := attribute(t.Context(), q, test.event); waited != 0 {
+					t.Errorf("an old event waited %v", waited)
+				}
+				if test.event.Docker.Client.PID != test.pid || test.event.Repeated != test.repeated {
+					t.Errorf("got client %d, repeated %t; want %d, %t", test.event.Docker.Client.PID, test.event.Repeated, test.pid, test.repeated)
+				}
+			})
 		})
 	}
 }
 
-// A Request has one event of its operation: the daemon starts a container
+// A request has one event of its operation: the daemon starts a container
 // again by itself.
 func TestAttributeOnce(t *testing.T) {
 	q := NewLog()
@@ -131,50 +140,61 @@ func TestAttributeOnce(t *testing.T) {
 	}
 }
 
-func TestAttributeWaits(t *testing.T) {
-	q := NewLog()
-	e := happened("container", "destroy", idA, "web")
+// now is an event that happens now.
+func now(typ, action, id, name string) *event.Event {
+	e := happened(typ, action, id, name)
 	e.Time = time.Now().UnixNano()
-	begin := time.Now()
-	if q.Attribute(t.Context(), e); time.Since(begin) > requestWait/2 {
-		t.Errorf("waited %v without a tap", time.Since(begin))
-	}
+	return e
+}
 
-	q.TapStarted()
-	time.AfterFunc(20*time.Millisecond, func() {
-		q.Add(asked("container.inspect", "web", 2))
-		r := asked("container.remove", "web", 1)
-		r.Time = e.Time - 1e6
-		q.Add(r)
-	})
-	if q.Attribute(t.Context(), e); e.Docker.Client.PID != 1 || !e.Repeated {
-		t.Errorf("the Request that came later was not found: %+v", e)
-	}
+func TestAttributeWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := NewLog()
+		if waited := attribute(t.Context(), q, now("container", "export", idA, "web")); waited != 0 {
+			t.Errorf("waited %v without a tap", waited)
+		}
+		q.TapStarted()
 
-	// Many that nothing caused wait at the same time, those of what leaks
-	// nothing not for long.
-	for action, wait := range map[string]time.Duration{"destroy": shortWait, "export": requestWait} {
-		begin = time.Now()
-		for range 20 {
-			other := happened("container", action, idB, "db")
-			other.Time = begin.UnixNano()
-			if q.Attribute(t.Context(), other); other.Docker.Client.PID != 0 {
-				t.Errorf("client is %+v", other.Docker.Client)
+		// The request is added after its event came.
+		e := now("container", "destroy", idA, "web")
+		time.AfterFunc(20*time.Millisecond, func() {
+			q.Add(asked("container.inspect", "web", 2))
+			r := asked("container.remove", "web", 1)
+			r.Time = e.Time - 1e6
+			q.Add(r)
+		})
+		if waited := attribute(t.Context(), q, e); waited != 20*time.Millisecond || e.Docker.Client.PID != 1 || !e.Repeated {
+			t.Errorf("after %v the request that came later is found as %+v, repeated %t", waited, e.Docker.Client, e.Repeated)
+		}
+
+		// Many that nothing caused wait at the same time, those of what leaks
+		// nothing not for long.
+		for action, wait := range map[string]time.Duration{"destroy": shortWait, "export": requestWait} {
+			first := now("container", action, idB, "db")
+			for n := range 20 {
+				other := now("container", action, idB, "db")
+				other.Time = first.Time
+				want := time.Duration(0)
+				if n == 0 {
+					want = wait
+				}
+				if waited := attribute(t.Context(), q, other); waited != want || other.Docker.Client.PID != 0 {
+					t.Errorf("event %d of %s waited %v, want %v, and is of %+v", n, action, waited, want, other.Docker.Client)
+				}
 			}
 		}
-		if waited := time.Since(begin); waited < wait || waited > wait+requestWait/2 {
-			t.Errorf("20 events %s at once waited %v", action, waited)
-		}
-	}
 
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	last := happened("container", "export", idB, "db")
-	last.Time = time.Now().UnixNano()
-	begin = time.Now()
-	if q.Attribute(ctx, last); time.Since(begin) > requestWait/2 {
-		t.Errorf("waited %v after the end", time.Since(begin))
-	}
+		// The end of the input, and that of the tap, end the wait.
+		ending, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		if waited := attribute(ending, q, now("container", "export", idB, "db")); waited != 10*time.Millisecond {
+			t.Errorf("waited %v, want it to end with its context after 10 ms", waited)
+		}
+		time.AfterFunc(10*time.Millisecond, q.TapStopped)
+		if waited := attribute(t.Context(), q, now("container", "export", idB, "db")); waited != 10*time.Millisecond {
+			t.Errorf("waited %v, want it to end with the tap after 10 ms", waited)
+		}
+	})
 }
 
 // The memory is a ring of a size of its own, whatever clients send.
@@ -200,7 +220,7 @@ func TestRequestsBounded(t *testing.T) {
 	for _, n := range []int{0, rememberedRequests - 1} {
 		e := happened("container", "top", idA, fmt.Sprint("c", n))
 		if q.Attribute(t.Context(), e); !e.Repeated || e.Docker.Client.PID != uint64(n) {
-			t.Errorf("Request %d is found as %+v", n, e.Docker.Client)
+			t.Errorf("request %d is found as %+v", n, e.Docker.Client)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/containerapi/containerapi/plugin/falco"
@@ -69,36 +70,67 @@ func TestQueueOrder(t *testing.T) {
 // events, not when it has been given them: their memory is still in use.
 func TestQueueBound(t *testing.T) {
 	const limit = 64 << 10
-	q := newQueue(limit)
-	defer q.close()
-	event := record(0, 1000)
-	full := 0
-	for ; q.bytes()+len(event) <= limit; full++ {
-		if err := q.put(t.Context(), event); err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(limit)
+		defer q.close()
+		event := record(0, 1000)
+		for q.bytes()+len(event) <= limit {
+			if err := q.put(t.Context(), event); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	put := func(wait time.Duration) error {
-		ctx, cancel := context.WithTimeout(t.Context(), wait)
+		hour, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
-		return q.put(ctx, event)
-	}
-	if err := put(20 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("put into a full queue: %v", err)
-	}
-	s := q.take(0)
-	if err := put(20 * time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
-		t.Fatalf("put while Falco holds the events: %v", err)
-	}
-	done := make(chan error)
-	go func() { done <- put(10 * time.Second) }()
-	q.release(s)
-	if err := <-done; err != nil {
-		t.Fatalf("put after a release: %v", err)
-	}
-	if n := len(drain(t, q)); n != 1 {
-		t.Errorf("%d events, want the one that waited", n)
-	}
+		if err := q.put(hour, event); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("put into a full queue: %v", err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- q.put(t.Context(), event) }()
+		waits := func(when string) {
+			t.Helper()
+			synctest.Wait()
+			select {
+			case err := <-done:
+				t.Fatalf("put %s: %v", when, err)
+			default:
+			}
+		}
+		waits("into a full queue")
+		s := q.take(0)
+		waits("while Falco holds the events")
+		q.release(s)
+		synctest.Wait()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatalf("put after a release: %v", err)
+			}
+		default:
+			t.Fatal("put waits on after a release")
+		}
+		if n := len(drain(t, q)); n != 1 {
+			t.Errorf("%d events, want the one that waited", n)
+		}
+	})
+}
+
+// Falco waits for an event for as long as it says, and no longer than one takes.
+func TestQueueTake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(64 << 10)
+		defer q.close()
+		begin := time.Now()
+		if s := q.take(idle); s != nil || time.Since(begin) != idle {
+			t.Errorf("took %v from an empty queue after %v, want nothing after %v", s, time.Since(begin), idle)
+		}
+		begin = time.Now()
+		time.AfterFunc(idle/2, func() { _ = q.put(context.Background(), record(1, 10)) })
+		s := q.take(idle)
+		if s == nil || time.Since(begin) != idle/2 {
+			t.Fatalf("took %v after %v, want the event after %v", s, time.Since(begin), idle/2)
+		}
+		q.release(s)
+	})
 }
 
 // A batch larger than the whole queue must not wait for ever.
@@ -114,20 +146,22 @@ func TestQueueLargeBatch(t *testing.T) {
 }
 
 func TestQueueClose(t *testing.T) {
-	q := newQueue(64 << 10)
-	if err := q.put(t.Context(), record(1, 60<<10)); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error)
-	go func() { done <- q.put(context.Background(), record(2, 60<<10)) }()
-	time.Sleep(10 * time.Millisecond) // most often, put waits by now
-	q.close()
-	if err := <-done; !errors.Is(err, input.ErrClosed) {
-		t.Errorf("a waiting put ended with %v", err)
-	}
-	if err := q.put(t.Context(), record(3, 10)); !errors.Is(err, input.ErrClosed) {
-		t.Errorf("put into a closed queue: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue(64 << 10)
+		if err := q.put(t.Context(), record(1, 60<<10)); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error)
+		go func() { done <- q.put(context.Background(), record(2, 60<<10)) }()
+		synctest.Wait() // until put waits for room
+		q.close()
+		if err := <-done; !errors.Is(err, input.ErrClosed) {
+			t.Errorf("a waiting put ended with %v", err)
+		}
+		if err := q.put(t.Context(), record(3, 10)); !errors.Is(err, input.ErrClosed) {
+			t.Errorf("put into a closed queue: %v", err)
+		}
+	})
 }
 
 // Many inputs and a slow Falco: every event arrives, those of one input in

@@ -25,8 +25,7 @@ import (
 )
 
 const (
-	// DefaultMaxLine is the default of FileOptions.MaxLine.
-	DefaultMaxLine = 16 << 20
+	defaultMaxLine = 16 << 20
 
 	pollInterval = time.Second
 	// retirement is how long a file is read on after another took its place:
@@ -41,8 +40,8 @@ var errNoLine = errors.New("an empty line or NUL bytes")
 // defaults.
 type FileOptions struct {
 	// MaxLine is up to how many bytes a line is read whole, by default
-	// DefaultMaxLine. Of longer ones that much is read, and the event marked
-	// as shortened.
+	// 16 MiB. Of longer ones that much is read, and the event marked as
+	// shortened.
 	MaxLine int
 }
 
@@ -54,7 +53,8 @@ type File struct {
 	// tails are the files that are read: the last one is the one at path,
 	// unless it is retired, the others were there before it.
 	tails []*tail
-	// heads are the files that were read, or were there before us.
+	// heads are the files that are not to be read from their beginning: those
+	// that were read, and those that were there when the plugin started.
 	heads  map[uint64]bool
 	failed string // the last problem that was logged
 
@@ -75,7 +75,7 @@ func FollowFile(path string, o FileOptions) (*File, error) {
 	}
 	f := &File{path: path, maxLine: o.MaxLine, heads: map[uint64]bool{}}
 	if f.maxLine == 0 {
-		f.maxLine = DefaultMaxLine
+		f.maxLine = defaultMaxLine
 	}
 	if f.maxLine < 0 {
 		return nil, fmt.Errorf("audit log %s: longest line of %d bytes is below 0", path, f.maxLine)
@@ -129,7 +129,7 @@ func (f *File) Close() error {
 // Run implements input.Input.
 func (f *File) Run(ctx context.Context, sink input.Sink) error {
 	defer f.Close()
-	f.sink, f.batch, f.add = sink, sink.Batch(), f.added
+	f.begin(sink)
 	if len(f.tails) == 0 {
 		sink.Info("audit log %s is not there yet, waiting for it", f.path)
 	} else {
@@ -171,6 +171,9 @@ func (f *File) Run(ctx context.Context, sink input.Sink) error {
 		}
 	}
 }
+
+// begin delivers to a sink from now on.
+func (f *File) begin(sink input.Sink) { f.sink, f.batch, f.add = sink, sink.Batch(), f.added }
 
 // notice looks whether another file is at the path, and adds it to the files
 // that are read.

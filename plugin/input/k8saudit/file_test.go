@@ -294,23 +294,42 @@ func TestRenameWhileFull(t *testing.T) {
 
 // A writer that opens its log anew late, as after logrotate's postrotate.
 func TestLateWriter(t *testing.T) {
-	l := newLogFile(t)
-	l.open(os.O_APPEND)
-	sink, _ := l.follow(FileOptions{})
-	l.event()
-	l.all(sink)
-	if err := os.Rename(l.path, l.path+".1"); err != nil {
-		t.Fatal(err)
+	for name, seen := range map[string]bool{"the new file is seen first": true, "the late line is there first": false} {
+		t.Run(name, func(t *testing.T) {
+			l := newLogFile(t)
+			l.open(os.O_APPEND)
+			f, err := FollowFile(l.path, FileOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			sink := new(inputtest.Sink)
+			f.begin(sink)
+			look := func() {
+				f.notice()
+				if !f.read(t.Context()) {
+					t.Fatal("it ends")
+				}
+			}
+			l.event()
+			look()
+			if err := os.Rename(l.path, l.path+".1"); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(l.path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if seen {
+				look()
+			}
+			l.event()
+			l.file.Close()
+			l.open(os.O_APPEND)
+			l.event()
+			look()
+			once(t, sink, l.ids)
+		})
 	}
-	if err := os.WriteFile(l.path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(50 * time.Millisecond) // the new file may be seen or not
-	l.event()
-	l.file.Close()
-	l.open(os.O_APPEND)
-	l.event()
-	l.all(sink)
 }
 
 // A file of another inode that is larger from the beginning.

@@ -47,8 +47,9 @@ func newTail(file *os.File, maxLine int) *tail {
 	return t
 }
 
-// Read reads on. The bytes before are read again by the same system call, so
-// that no truncation can come between the check and the reading.
+// Read reads on. The bytes before are read again by the same system call, which
+// narrows the time between the check and the reading in which a truncation goes
+// unnoticed; not every filesystem makes the two one.
 func (t *tail) Read(p []byte) (int, error) {
 	check := t.check[:len(t.mark)]
 	var n int

@@ -6,6 +6,7 @@ package k8saudit
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/tls"
@@ -34,6 +35,9 @@ const (
 	// senderTimeout is how long an API server waits for an answer:
 	// defaultRequestTimeout in k8s.io/apiserver/pkg/util/webhook.
 	senderTimeout = 30 * time.Second
+
+	// headerTimeout is how long a client may take for the head of a request.
+	headerTimeout = 5 * time.Second
 
 	maxConnections = 256
 	// maxBodies is how many bodies are in memory at once.
@@ -73,13 +77,13 @@ type Webhook struct {
 
 	sink     input.Sink
 	bodies   chan struct{} // one for each body in memory
-	turn     chan struct{} // held from the last look at recent to the end of Commit
+	turn     chan struct{} // held from the last look at delivered to the end of Commit
 	lastFull atomic.Int64  // when a full queue was logged, Unix seconds
 
-	mu      sync.Mutex
-	recent  *recent
-	stopped bool
-	running sync.WaitGroup
+	mu        sync.Mutex
+	delivered *delivered
+	stopped   bool
+	running   sync.WaitGroup
 
 	deliveries sync.Pool
 }
@@ -89,53 +93,46 @@ var _ input.Input = (*Webhook)(nil)
 // ListenWebhook returns a webhook that listens at an http or https URL.
 // Without a host, it listens on 127.0.0.1 only; without a path, on "/".
 func ListenWebhook(u *url.URL, o WebhookOptions) (*Webhook, error) {
-	fail := func(err error) (*Webhook, error) {
+	w, err := newWebhook(u, o)
+	if err == nil {
+		w.listener, err = net.Listen("tcp", net.JoinHostPort(cmp.Or(u.Hostname(), "127.0.0.1"), u.Port()))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("webhook %s: %w", u.Redacted(), err)
 	}
-	if o.MaxBatchSize == 0 {
-		o.MaxBatchSize = defaultBatchSize
-	}
-	if o.Deadline == 0 {
-		o.Deadline = defaultDeadline
-	}
-	w := &Webhook{
-		options: o,
-		path:    u.Path,
-		bodies:  make(chan struct{}, maxBodies),
-		turn:    make(chan struct{}, 1),
-		recent:  newRecent(),
-	}
-	if w.path == "" {
-		w.path = "/"
-	}
+	w.url = u.Scheme + "://" + w.Addr().String() + w.path
+	return w, nil
+}
+
+// newWebhook returns a webhook that does not listen yet.
+func newWebhook(u *url.URL, o WebhookOptions) (*Webhook, error) {
+	o.MaxBatchSize = cmp.Or(o.MaxBatchSize, defaultBatchSize)
+	o.Deadline = cmp.Or(o.Deadline, defaultDeadline)
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
-		return fail(fmt.Errorf("scheme %q is neither http nor https", u.Scheme))
+		return nil, fmt.Errorf("scheme %q is neither http nor https", u.Scheme)
 	case u.Port() == "":
-		return fail(errors.New("no port, write one as in http://:9765/k8s-audit"))
+		return nil, errors.New("no port, write one as in http://:9765/k8s-audit")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return fail(errors.New("only a host, a port and a path can be given"))
+		return nil, errors.New("only a host, a port and a path can be given")
 	case o.MaxBatchSize < 0:
-		return fail(fmt.Errorf("largest batch of %d bytes is below 0", o.MaxBatchSize))
+		return nil, fmt.Errorf("largest batch of %d bytes is below 0", o.MaxBatchSize)
 	case o.Deadline < 0 || o.Deadline >= senderTimeout:
-		return fail(fmt.Errorf("deadline of %v is not between 0 and the %v after which an API server gives up", o.Deadline, senderTimeout))
+		return nil, fmt.Errorf("deadline of %v is not between 0 and the %v after which an API server gives up", o.Deadline, senderTimeout)
+	}
+	w := &Webhook{
+		options:   o,
+		path:      cmp.Or(u.Path, "/"),
+		bodies:    make(chan struct{}, maxBodies),
+		turn:      make(chan struct{}, 1),
+		delivered: newDelivered(),
 	}
 	if u.Scheme == "https" {
 		var err error
 		if w.tls, err = newCertificates(o); err != nil {
-			return fail(err)
+			return nil, err
 		}
 	}
-	host := u.Hostname()
-	if host == "" {
-		host = "127.0.0.1"
-	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, u.Port()))
-	if err != nil {
-		return fail(err)
-	}
-	w.listener = listener
-	w.url = u.Scheme + "://" + listener.Addr().String() + w.path
 	return w, nil
 }
 
@@ -154,7 +151,7 @@ func (w *Webhook) Run(ctx context.Context, sink input.Sink) error {
 	server := &http.Server{
 		Handler:           http.HandlerFunc(w.handle),
 		BaseContext:       func(net.Listener) context.Context { return base },
-		ReadHeaderTimeout: 5 * time.Second,
+		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      90 * time.Second,
 		IdleTimeout:       2 * time.Minute,
@@ -351,7 +348,7 @@ func (w *Webhook) deliver(out http.ResponseWriter, r *http.Request) *refusal {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, hash := range d.hashes {
-		w.recent.add(hash)
+		w.delivered.add(hash)
 	}
 	return nil
 }
@@ -433,7 +430,7 @@ func (w *Webhook) decode(d *delivery, report bool) *refusal {
 	}
 	err := jsonstream.Items(d.body, func(item []byte) {
 		items++
-		hash := w.recent.hash(item)
+		hash := w.delivered.hash(item)
 		if w.remembers(hash) {
 			return
 		}
@@ -457,7 +454,7 @@ func (w *Webhook) decode(d *delivery, report bool) *refusal {
 func (w *Webhook) remembers(hash uint64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.recent.has(hash)
+	return w.delivered.has(hash)
 }
 
 // overtaken reports that another request brought one of the events since they
@@ -466,7 +463,7 @@ func (w *Webhook) overtaken(hashes []uint64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, hash := range hashes {
-		if w.recent.has(hash) {
+		if w.delivered.has(hash) {
 			return true
 		}
 	}

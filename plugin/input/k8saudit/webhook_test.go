@@ -15,7 +15,9 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/containerapi/containerapi/plugin/input/inputtest"
@@ -41,7 +43,11 @@ func serve(t testing.TB, address string, o WebhookOptions) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{t: t, hook: hook, sink: new(inputtest.Sink), client: &http.Client{Transport: &http.Transport{}}, url: hook.url}
+	return serveHook(t, hook, &http.Transport{})
+}
+
+func serveHook(t testing.TB, hook *Webhook, transport *http.Transport) *server {
+	s := &server{t: t, hook: hook, sink: new(inputtest.Sink), client: &http.Client{Transport: transport}, url: hook.url}
 	stop := start(t, hook, s.sink)
 	s.stop = func() {
 		stop()
@@ -49,6 +55,54 @@ func serve(t testing.TB, address string, o WebhookOptions) *server {
 	}
 	t.Cleanup(s.stop)
 	return s
+}
+
+// pipes is a listener without a network, for tests of time.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	close  func()
+}
+
+func newPipes() *pipes {
+	p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	p.close = sync.OnceFunc(func() { close(p.closed) })
+	return p
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error { p.close(); return nil }
+
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case p.conns <- there:
+		return here, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// servePipes is serve within a synctest bubble.
+func servePipes(t testing.TB, o WebhookOptions) (*server, *pipes) {
+	t.Helper()
+	hook, err := newWebhook(&url.URL{Scheme: "http", Host: "127.0.0.1:1"}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := newPipes()
+	hook.listener, hook.url = listener, "http://127.0.0.1:1/"
+	return serveHook(t, hook, &http.Transport{DialContext: listener.dial}), listener
 }
 
 // send posts a body and returns the status, or 0 if there was no answer.
@@ -271,42 +325,47 @@ func TestHugeBody(t *testing.T) {
 // While the queue is full senders get 429; trying again brings every event in,
 // none twice.
 func TestFullQueue(t *testing.T) {
-	t.Cleanup(inputtest.Leaks(t))
-	s := serve(t, "http://:0", WebhookOptions{Deadline: 50 * time.Millisecond})
-	s.sink.SetFull(true)
-	status, head := s.answer(t.Context(), strings.NewReader(list("first")))
-	if status != 429 || head.Get("Retry-After") != "1" {
-		t.Errorf("status %d, Retry-After %q", status, head.Get("Retry-After"))
-	}
-	ids := []string{"first"}
-	var senders sync.WaitGroup
-	for i := range 20 {
-		var batch []string
-		for j := range 50 {
-			batch = append(batch, fmt.Sprintf("%d-%d", i, j))
+	synctest.Test(t, func(t *testing.T) {
+		const deadline = 50 * time.Millisecond
+		s, _ := servePipes(t, WebhookOptions{Deadline: deadline})
+		s.sink.SetFull(true)
+		begin := time.Now()
+		status, head := s.answer(t.Context(), strings.NewReader(list("first")))
+		if status != 429 || head.Get("Retry-After") != "1" || time.Since(begin) != deadline {
+			t.Errorf("status %d, Retry-After %q after %v, want 429 after %v", status, head.Get("Retry-After"), time.Since(begin), deadline)
 		}
-		ids = append(ids, batch...)
-		senders.Go(func() {
-			for s.send(strings.NewReader(list(batch...))) != 200 {
-				time.Sleep(10 * time.Millisecond)
+		ids := []string{"first"}
+		var refused atomic.Int64
+		var senders sync.WaitGroup
+		for i := range 20 {
+			var batch []string
+			for j := range 50 {
+				batch = append(batch, fmt.Sprintf("%d-%d", i, j))
 			}
-		})
-	}
-	time.Sleep(200 * time.Millisecond) // several rounds
-	if s.sink.Len() != 0 {
-		t.Fatal("events passed a full queue")
-	}
-	s.sink.SetFull(false)
-	senders.Wait()
-	if status := s.send(strings.NewReader(list("first"))); status != 200 {
-		t.Errorf("status %d", status)
-	}
-	once(t, s.sink, ids)
-	s.wantMalformed(0, "")
-	if n := strings.Count(s.sink.InfoText(), "queue is full"); n != 1 {
-		t.Errorf("the full queue is logged %d times", n)
-	}
-	s.stop()
+			ids = append(ids, batch...)
+			senders.Go(func() {
+				for s.send(strings.NewReader(list(batch...))) != 200 {
+					refused.Add(1)
+					time.Sleep(10 * time.Millisecond)
+				}
+			})
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if s.sink.Len() != 0 || refused.Load() < 20*10 {
+			t.Fatalf("%d events passed a full queue, %d requests were refused", s.sink.Len(), refused.Load())
+		}
+		s.sink.SetFull(false)
+		senders.Wait()
+		if status := s.send(strings.NewReader(list("first"))); status != 200 {
+			t.Errorf("status %d", status)
+		}
+		once(t, s.sink, ids)
+		s.wantMalformed(0, "")
+		if n := strings.Count(s.sink.InfoText(), "queue is full"); n != 1 {
+			t.Errorf("the full queue is logged %d times", n)
+		}
+	})
 }
 
 // A sender that saw no answer sends again, perhaps before the first request is
@@ -337,16 +396,16 @@ func TestDuplicates(t *testing.T) {
 	}
 }
 
-func TestRecent(t *testing.T) {
-	r := newRecent()
-	for i := range uint64(3 * recentSize) {
-		r.add(i)
-		r.add(i)
+func TestDelivered(t *testing.T) {
+	d := newDelivered()
+	for i := range uint64(3 * maxDelivered) {
+		d.add(i)
+		d.add(i)
 	}
-	if len(r.set) != recentSize || len(r.ring) != recentSize {
-		t.Errorf("remembers %d", len(r.set))
+	if d.hashes.Len() != maxDelivered {
+		t.Errorf("remembers %d", d.hashes.Len())
 	}
-	if !r.has(3*recentSize-1) || !r.has(2*recentSize) || r.has(2*recentSize-1) {
+	if !d.has(3*maxDelivered-1) || !d.has(2*maxDelivered) || d.has(2*maxDelivered-1) {
 		t.Error("does not remember the last ones")
 	}
 }
@@ -372,58 +431,62 @@ func TestClientGone(t *testing.T) {
 
 // Bodies beyond the number that may be in memory wait, then are refused.
 func TestManyBodies(t *testing.T) {
-	s := serve(t, "http://:0", WebhookOptions{Deadline: 300 * time.Millisecond})
-	var slow []*io.PipeWriter
-	var senders sync.WaitGroup
-	for range maxBodies {
-		r, w := io.Pipe()
-		slow = append(slow, w)
-		senders.Go(func() { s.send(r) })
-	}
-	s.sink.Eventually(t, "all bodies are being read", func() bool { return len(s.hook.bodies) == maxBodies })
-	if status := s.send(strings.NewReader(list("a"))); status != 429 {
-		t.Errorf("status %d", status)
-	}
-	for _, w := range slow {
-		w.Close()
-	}
-	senders.Wait()
-	if status := s.send(strings.NewReader(list("a"))); status != 200 {
-		t.Errorf("status %d", status)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := servePipes(t, WebhookOptions{})
+		var slow []*io.PipeWriter
+		var senders sync.WaitGroup
+		for range maxBodies {
+			r, w := io.Pipe()
+			slow = append(slow, w)
+			senders.Go(func() { s.send(r) })
+		}
+		synctest.Wait()
+		if n := len(s.hook.bodies); n != maxBodies {
+			t.Fatalf("%d bodies are being read, want %d", n, maxBodies)
+		}
+		begin := time.Now()
+		if status := s.send(strings.NewReader(list("a"))); status != 429 || time.Since(begin) != defaultDeadline {
+			t.Errorf("status %d after %v, want 429 after %v", status, time.Since(begin), defaultDeadline)
+		}
+		for _, w := range slow {
+			w.Close()
+		}
+		senders.Wait()
+		if status := s.send(strings.NewReader(list("a"))); status != 200 {
+			t.Errorf("status %d", status)
+		}
+	})
 }
 
 // A client that sends its request a byte at a time is cut off, and meanwhile
 // others are served.
 func TestSlowClient(t *testing.T) {
-	s := serve(t, "http://:0", WebhookOptions{})
-	c, err := net.Dial("tcp", s.hook.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	begin := time.Now()
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
-		for _, b := range []byte("POST / HTTP/1.1\r\nX-Slow: " + strings.Repeat("x", 1000)) {
-			if _, err := c.Write([]byte{b}); err != nil {
-				return
-			}
-			time.Sleep(100 * time.Millisecond)
+	synctest.Test(t, func(t *testing.T) {
+		s, listener := servePipes(t, WebhookOptions{})
+		c, err := listener.dial(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
 		}
-	}()
-	if status := s.send(strings.NewReader(list("a"))); status != 200 {
-		t.Errorf("status %d", status)
-	}
-	select {
-	case <-closed:
-	case <-time.After(15 * time.Second):
-		t.Error("the connection stays open")
-	}
-	if d := time.Since(begin); d < 3*time.Second {
-		t.Errorf("cut off after %v already", d)
-	}
+		defer c.Close()
+		begin := time.Now()
+		cut := make(chan time.Duration, 1)
+		go func() {
+			for _, b := range []byte("POST / HTTP/1.1\r\nX-Slow: " + strings.Repeat("x", 1000)) {
+				if _, err := c.Write([]byte{b}); err != nil {
+					break
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+			cut <- time.Since(begin)
+		}()
+		time.Sleep(time.Second)
+		if status := s.send(strings.NewReader(list("a"))); status != 200 {
+			t.Errorf("status %d", status)
+		}
+		if after := <-cut; after < headerTimeout || after > headerTimeout+time.Second {
+			t.Errorf("cut off after %v, want %v", after, headerTimeout)
+		}
+	})
 }
 
 // The end answers who waits, in whatever state a connection is, and releases
