@@ -28,35 +28,42 @@ var dockerPorts = []uint16{2375, 2376}
 // commas, or nothing for the local Docker Engine.
 func openInputs(params string, c config.Config) ([]pipeline.Input, error) {
 	var inputs []pipeline.Input
-	// A port is no input's own: the first engine's input looks after all.
-	ports := dockerPorts
+	local := false // whether there is a local engine already
 	for part := range strings.SplitSeq(params, ",") {
 		part = strings.TrimSpace(part)
 		if part == "" {
 			part = "docker://"
 		}
-		opened, err := openInput(part, c, ports)
+		u, err := url.Parse(part)
+		var opened []pipeline.Input
+		switch {
+		case err != nil:
+		case u.Scheme == "docker" && !local:
+			// The ports are the host's and no engine's own: the first one's tap
+			// watches them for all.
+			local = true
+			opened, err = openDocker(u, c, dockerPorts)
+		case u.Scheme == "docker", u.Scheme == "docker+tcp":
+			opened, err = openDocker(u, c, nil)
+		default:
+			opened, err = openInput(part, u, c)
+		}
 		if err != nil {
 			for _, open := range inputs {
 				err = errors.Join(err, open.Input.Close())
 			}
 			return nil, fmt.Errorf("open_params: %w", err)
 		}
-		if len(opened) > 1 {
-			ports = nil
-		}
 		inputs = append(inputs, opened...)
 	}
 	return inputs, nil
 }
 
-func openInput(part string, c config.Config, ports []uint16) ([]pipeline.Input, error) {
-	u, err := url.Parse(part)
-	if err != nil {
-		return nil, err
-	}
+// openInput opens an input that is no Docker Engine.
+func openInput(part string, u *url.URL, c config.Config) ([]pipeline.Input, error) {
 	var name string
 	var in input.Input
+	var err error
 	switch u.Scheme {
 	case "":
 		name = "replay"
@@ -73,8 +80,6 @@ func openInput(part string, c config.Config, ports []uint16) ([]pipeline.Input, 
 			Key:          c.SSLKey,
 			ClientCA:     c.SSLClientCA,
 		})
-	case "docker", "docker+tcp":
-		return openDocker(u, c, ports)
 	default:
 		return nil, fmt.Errorf("%s: there is no input %q; there are http, https, file, docker, docker+tcp and a path without a scheme", part, u.Scheme)
 	}
@@ -85,8 +90,8 @@ func openInput(part string, c config.Config, ports []uint16) ([]pipeline.Input, 
 }
 
 // openDocker opens the events of a Docker Engine and, if it is on this host,
-// the requests to its API, at its socket and at TCP ports. Events and requests
-// of one act are told apart by the requests that both know of.
+// the requests to its API, at its socket and at these TCP ports. An event finds
+// the request that caused it in a log that both inputs get.
 func openDocker(u *url.URL, c config.Config, ports []uint16) ([]pipeline.Input, error) {
 	requests := correlate.NewLog()
 	events, err := dockerevents.Open(u, dockerevents.Options{

@@ -30,11 +30,13 @@ const (
 	// clockSlack is how much earlier than its request an event may seem, in
 	// nanoseconds: the two times come from different clocks.
 	clockSlack = int64(50 * time.Millisecond)
-	// requestWait is how long after its own time an event waits for its request
-	// to be added: as long as a request may stay unanswered, and a bit.
+	// requestWait is how long an event waits for its request, from the event's
+	// own time on. A request without an answer is added after AnswerTime; the
+	// rest is for the tap to be read.
 	requestWait = AnswerTime + 500*time.Millisecond
-	// shortWait is the same for an event that can leak no credential. No rule
-	// would raise it twice, so the events behind it need not wait for long.
+	// shortWait is the same for an event that can leak no credential. If its
+	// request comes later, the two count as two acts; no rule raises both, so
+	// that is not worth holding up the events behind it.
 	shortWait = 100 * time.Millisecond
 	// maxID is how long what a request names can be for an event to be found:
 	// a client can send a mebibyte.

@@ -116,6 +116,8 @@ func (s *Source) NextBatch(state sdk.PluginState, _ sdk.EventWriters) (int, erro
 
 // next takes the next segment from the queue.
 func (s *Source) next(view *falco.Extraction) error {
+	// Only with the first batch does Falco say which plugin's state this source
+	// belongs to, and with it whose metrics these are: Open does not know it.
 	if s.view == nil {
 		s.view = view
 		view.Measure(s.metrics)

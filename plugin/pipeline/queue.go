@@ -83,8 +83,9 @@ func (q *queue) append(records []byte) {
 	q.segments = append(q.segments, s)
 }
 
-// take returns the oldest segment, which no one appends to any more. It may
-// return nil when it was woken, and does when the time has passed.
+// take returns the oldest segment and takes it out of the queue, so that nothing
+// is appended to it any more. If there is none it waits for one, up to the given
+// time, and returns nil if there still is none, or if wake ended the wait.
 func (q *queue) take(wait time.Duration) *falco.Segment {
 	if s := q.pop(); s != nil || wait == 0 {
 		return s

@@ -170,7 +170,7 @@ func start(t testing.TB, o Options) *running {
 		cancel()
 		select {
 		case <-ended:
-		case <-time.After(time.Second):
+		case <-time.After(time.Second): // what input.Input promises
 			t.Error("Run did not return within a second of the end of its context")
 			<-ended
 		}
@@ -271,6 +271,8 @@ func TestRunStorm(t *testing.T) {
 		t.Errorf("%d of %d requests, %d drops: %s", len(seen), clients*requests, r.tap.Drops(), r.MalformedText())
 	}
 	t.Logf("%d requests in %v", len(seen), took)
+	// Ten times what two busy cores take with the race detector: only work that
+	// grows with what is remembered takes longer.
 	if took > 30*time.Second {
 		t.Errorf("took %v", took)
 	}
@@ -379,6 +381,7 @@ func TestRunSocketComesAndGoes(t *testing.T) {
 			if len(events) > 0 && strings.HasPrefix(events[len(events)-1].Docker.Request.Path, fmt.Sprintf("/containers/client-%d-", n)) {
 				break
 			}
+			// The next tick finds the new socket; these are eight.
 			if time.Since(begin) > 2*time.Second {
 				t.Fatalf("no request seen within 2 s: %s", r.InfoText())
 			}
@@ -436,6 +439,7 @@ func TestRunTwice(t *testing.T) {
 		sink.SetFull(n%2 == 0)
 		begin := time.Now()
 		cancel()
+		// A second is what input.Input promises.
 		if err := <-ended; err != nil || time.Since(begin) > time.Second {
 			t.Errorf("Run returned %v after %v", err, time.Since(begin))
 		}
@@ -453,7 +457,7 @@ func TestRunTwice(t *testing.T) {
 	api.o.Requests.Attribute(t.Context(), &event.Event{Input: event.DockerEvent, Time: begin.Add(time.Minute).UnixNano(), Docker: event.Docker{
 		Type: "container", Action: "export", ActorID: "1",
 	}})
-	if waited := time.Since(begin); waited > time.Second {
+	if waited := time.Since(begin); waited > time.Second { // it would be a minute
 		t.Errorf("an event waited %v, as if a tap ran", waited)
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/containerapi/containerapi/internal/dockertest"
 	"github.com/containerapi/containerapi/plugin/correlate"
@@ -175,7 +174,9 @@ func TestDaemonCanaries(t *testing.T) {
 	d.Docker("inspect", "web")
 	r.Eventually(t, "log line", func() bool { return strings.Contains(d.Docker("logs", "web"), "canary4") })
 	d.Docker("commit", "--change=ENV E=canary8", "web", "copy")
+	curls := 0
 	curl := func(args ...string) {
+		curls++
 		try(exec.Command("curl", append([]string{"-s", "-o", "/dev/null", "--max-time", "5", "--unix-socket", d.Socket}, args...)...))
 	}
 	// By a file, so that the command line, which is shown, has none.
@@ -219,7 +220,16 @@ func TestDaemonCanaries(t *testing.T) {
 	if got := e.CommandReads.Names(); !slices.Equal(got, []string{"environment"}) {
 		t.Errorf("exec reads %q", got)
 	}
-	time.Sleep(correlate.AnswerTime) // for what no answer came to
+	// Those that no answer came to as well.
+	r.Eventually(t, "the requests of all clients", func() bool {
+		n := 0
+		for _, e := range r.events(t) {
+			if e.Docker.Client.Name == "curl" {
+				n++
+			}
+		}
+		return n >= curls
+	})
 	if n := len(r.Events()); n < 20 {
 		t.Errorf("%d events only", n)
 	}

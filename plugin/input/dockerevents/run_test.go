@@ -88,7 +88,7 @@ func run(t testing.TB, address string, o Options) (r *running, stop func()) {
 			if err != nil {
 				t.Errorf("Run returned %v", err)
 			}
-		case <-time.After(time.Second):
+		case <-time.After(time.Second): // what input.Input promises
 			t.Error("Run did not return within a second")
 		}
 	})

@@ -11,10 +11,10 @@ import (
 
 // patience is how long a test waits for what must happen. It is no bound that
 // anything is measured by: a machine that is busy enough takes seconds.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Eventually waits until a condition holds, and fails the test if it does not
-// within half a minute. It is for what real sockets, files and processes do;
+// within a minute. It is for what real sockets, files and processes do;
 // where only time passes, testing/synctest waits without taking any.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()

@@ -35,7 +35,7 @@ func start(t testing.TB, in input.Input, sink input.Sink) (stop func()) {
 			if err != nil {
 				t.Errorf("Run: %v", err)
 			}
-		case <-time.After(time.Second):
+		case <-time.After(time.Second): // what input.Input promises
 			t.Error("Run goes on a second after its context ended")
 		}
 	})
