@@ -95,7 +95,8 @@ func TestDaemonActs(t *testing.T) {
 		for _, e := range r.events(t)[before:] {
 			if e.Operation == test.operation && meaning.IsAct(&e) {
 				acts++
-				if e.Outcome != event.Allowed {
+				// A busy engine can take longer to answer than a request waits.
+				if e.Outcome != event.Allowed && e.Outcome != event.Unanswered {
 					t.Errorf("%s is %s", test.args, e.Outcome)
 				}
 			}
