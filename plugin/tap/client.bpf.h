@@ -12,8 +12,8 @@
 #include "socket.bpf.h"
 #include "state.bpf.h"
 
-#define PASSED 8   /* descriptors looked at in one message */
-#define CONTROLS 3 /* control messages looked at in one message */
+#define MAX_PASSED_FDS 8 /* descriptors looked at in one message */
+#define CONTROLS 3       /* control messages looked at in one message */
 
 static __always_inline __u64 sender_id(struct task_struct *task)
 {
@@ -103,7 +103,7 @@ static __always_inline int on_control(__u64 message)
 		if (bpf_probe_read_user(&c, sizeof(c), (void *)at) || c.len < sizeof(c))
 			return 0;
 		if (c.level == SOL_SOCKET && c.type == SCM_RIGHTS) {
-			for (j = 0; j < PASSED; j++) {
+			for (j = 0; j < MAX_PASSED_FDS; j++) {
 				if (sizeof(c) + (j + 1) * sizeof(fd) > c.len)
 					break;
 				if (bpf_probe_read_user(&fd, sizeof(fd), (void *)(at + sizeof(c) + j * sizeof(fd))))

@@ -63,13 +63,14 @@ static __noinline int on_exit(__u64 *ctx, __u32 op)
 {
 	struct pt_regs *regs = (void *)ctx[0];
 	__u64 thread = thread_of(regs);
-	__u64 made = *(volatile __u64 *)&salt;
+	/* Read before the mark: an entry for a mark that changes now is too old. */
+	__u64 made = *(volatile __u64 *)&generation;
 	enum mark mark = *(volatile enum mark *)&marks[bpf_get_current_pid_tgid() >> 32 & (PIDS - 1)];
 	struct call c = {};
 	__u64 *entry;
 
 	if (mark != MARK_WATCHED && !(op & OP_OF_ANYONE)) {
-		entry = stranger(thread);
+		entry = unmarked_slot(thread);
 		if (entry)
 			*entry = thread + made;
 		return 0;

@@ -42,7 +42,6 @@ enum {
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
-#define TCP_LISTEN 10
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define SOL_SOCKET 1

@@ -22,7 +22,7 @@ enum kind {
 };
 
 enum mode {
-	MODE_ALL,
+	MODE_FULL,
 	MODE_SKIM,
 	MODE_IGNORE,
 };

@@ -35,9 +35,9 @@ static __always_inline __u32 number_of(struct pid *pid)
 }
 
 /* A new connection at the server's end. The client as the kernel noted it when
- * it connected is there even if no CONNECT told of it: an older connection, one
- * made through io_uring. */
-static __noinline int take(struct sock *sk, __u32 fd, __u32 flags)
+ * it connected is there even if there was no CONNECT: for an older connection,
+ * or one made through io_uring. */
+static __noinline int adopt_conn(struct sock *sk, __u32 fd, __u32 flags)
 {
 	__u64 key = (__u64)sk, peer_key, *sender, *replaced;
 	struct fd_key fd_key = {};
@@ -68,7 +68,9 @@ static __noinline int take(struct sock *sk, __u32 fd, __u32 flags)
 
 	peer_key = (__u64)peer_of(sk);
 	fill_header(&e->h, KIND_ACCEPT, 0, (void *)peer_key);
-	/* No processor accepts two connections within 256 ns. */
+	/* No processor accepts two connections within 256 ns, so that no id is
+	 * used twice on up to 256 processors. With more, two whose numbers are
+	 * 256 apart could give the same one in the same 256 ns. */
 	e->h.conn = (e->h.time & ~0xffULL) | (bpf_get_smp_processor_id() & 0xff);
 	conn.id = e->h.conn;
 	pid = BPF_CORE_READ(sk, sk_peer_pid);
@@ -104,7 +106,7 @@ static __always_inline int on_accept(long ret)
 	if (role_of(sk) != ROLE_SERVER)
 		return 0;
 	watch(bpf_get_current_pid_tgid() >> 32);
-	return take(sk, ret, 0);
+	return adopt_conn(sk, ret, 0);
 }
 
 static __always_inline struct conn *conn_of(struct sock *sk, __u32 fd)
@@ -114,7 +116,7 @@ static __always_inline struct conn *conn_of(struct sock *sk, __u32 fd)
 
 	if (conn)
 		return conn;
-	take(sk, fd, FLAG_ADOPTED);
+	adopt_conn(sk, fd, FLAG_ADOPTED);
 	return bpf_map_lookup_elem(&conns, &key);
 }
 
@@ -126,7 +128,7 @@ static __always_inline enum mode mode_of(struct conn *conn)
 	if (conn->own)
 		return MODE_IGNORE;
 	mode = bpf_map_lookup_elem(&modes, &id);
-	return mode ? *mode : MODE_ALL;
+	return mode ? *mode : MODE_FULL;
 }
 
 static __always_inline void forget_own(struct sock *sk, struct conn *conn)

@@ -39,8 +39,8 @@ int tap_sys_exit(__u64 *ctx)
 		return 0;
 	if (!(op & OP_OF_ANYONE)) {
 		thread = thread_of(regs);
-		entry = stranger(thread);
-		if (entry && *entry == thread + salt)
+		entry = unmarked_slot(thread);
+		if (entry && *entry == thread + generation)
 			return 0;
 	}
 	return on_exit(ctx, op);
@@ -54,12 +54,12 @@ int tap_fork(__u64 *ctx)
 	if (mark_of(parent->tgid) != MARK_WATCHED)
 		return 0;
 	watch(child->tgid);
-	forget_strangers();
+	next_generation();
 	return 0;
 }
 
-/* Takes the mark from a program that inherited no watched socket: everything
- * that dockerd starts would have it else. */
+/* Takes the mark from a program that inherited no watched socket. Without this,
+ * everything that dockerd starts would keep dockerd's mark. */
 SEC("tp_btf/sched_process_exec")
 int tap_exec(__u64 *ctx)
 {

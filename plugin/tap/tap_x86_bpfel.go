@@ -94,7 +94,7 @@ const (
 type tapMode uint32
 
 const (
-	tapModeMODE_ALL    tapMode = 0
+	tapModeMODE_FULL   tapMode = 0
 	tapModeMODE_SKIM   tapMode = 1
 	tapModeMODE_IGNORE tapMode = 2
 )
@@ -153,14 +153,14 @@ const (
 	tapMapRing        = "ring"
 	tapMapScratches   = "scratches"
 	tapMapSenders     = "senders"
-	tapMapStrangers   = "strangers"
+	tapMapUnmarked    = "unmarked"
 	tapProgTapExec    = "tap_exec"
 	tapProgTapExit    = "tap_exit"
 	tapProgTapFork    = "tap_fork"
 	tapProgTapHolders = "tap_holders"
 	tapProgTapSysExit = "tap_sys_exit"
+	tapVarGeneration  = "generation"
 	tapVarMarks       = "marks"
-	tapVarSalt        = "salt"
 )
 
 // loadTap returns the embedded CollectionSpec for tap.
@@ -226,15 +226,15 @@ type tapMapSpecs struct {
 	Ring        *ebpf.MapSpec `ebpf:"ring"`
 	Scratches   *ebpf.MapSpec `ebpf:"scratches"`
 	Senders     *ebpf.MapSpec `ebpf:"senders"`
-	Strangers   *ebpf.MapSpec `ebpf:"strangers"`
+	Unmarked    *ebpf.MapSpec `ebpf:"unmarked"`
 }
 
 // tapVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tapVariableSpecs struct {
-	Marks *ebpf.VariableSpec `ebpf:"marks"`
-	Salt  *ebpf.VariableSpec `ebpf:"salt"`
+	Generation *ebpf.VariableSpec `ebpf:"generation"`
+	Marks      *ebpf.VariableSpec `ebpf:"marks"`
 }
 
 // tapObjects contains all objects after they have been loaded into the kernel.
@@ -267,7 +267,7 @@ type tapMaps struct {
 	Ring        *ebpf.Map `ebpf:"ring"`
 	Scratches   *ebpf.Map `ebpf:"scratches"`
 	Senders     *ebpf.Map `ebpf:"senders"`
-	Strangers   *ebpf.Map `ebpf:"strangers"`
+	Unmarked    *ebpf.Map `ebpf:"unmarked"`
 }
 
 func (m *tapMaps) Close() error {
@@ -282,7 +282,7 @@ func (m *tapMaps) Close() error {
 		m.Ring,
 		m.Scratches,
 		m.Senders,
-		m.Strangers,
+		m.Unmarked,
 	)
 }
 
@@ -290,8 +290,8 @@ func (m *tapMaps) Close() error {
 //
 // It can be passed to loadTapObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tapVariables struct {
-	Marks *ebpf.Variable `ebpf:"marks"`
-	Salt  *ebpf.Variable `ebpf:"salt"`
+	Generation *ebpf.Variable `ebpf:"generation"`
+	Marks      *ebpf.Variable `ebpf:"marks"`
 }
 
 // tapPrograms contains all programs after they have been loaded into the kernel.
