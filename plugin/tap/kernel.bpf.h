@@ -100,10 +100,6 @@ typedef struct {
 	__u32 val;
 } kuid_t;
 
-typedef struct {
-	__u32 val;
-} kgid_t;
-
 struct hlist_node {
 	struct hlist_node *next, **pprev;
 };
@@ -207,12 +203,10 @@ enum pid_type {
 
 struct cred {
 	kuid_t euid;
-	kgid_t egid;
 };
 
 struct sock_common {
 	unsigned short skc_family;
-	volatile unsigned char skc_state;
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
@@ -277,7 +271,7 @@ struct task_struct {
 #if defined(__TARGET_ARCH_x86)
 	struct thread_info thread_info;
 #endif
-	int pid, tgid;
+	int tgid;
 	struct mm_struct *mm;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;

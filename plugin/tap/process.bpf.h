@@ -119,21 +119,15 @@ static __always_inline void put_exe(struct peer_event *e, struct file *exe)
 	e->p.flags |= FLAG_EXE_CUT;
 }
 
-static __always_inline void fill_credentials(struct process *p, const struct cred *cred)
+/* The inode of the pid namespace that the process of the pid runs in. */
+static __always_inline __u32 pid_namespace_of(struct pid *pid)
 {
-	p->uid = BPF_CORE_READ(cred, euid.val);
-	p->gid = BPF_CORE_READ(cred, egid.val);
-}
-
-static __always_inline void fill_pid_namespace(struct process *p, struct pid *pid)
-{
-	struct upid numbers = {};
+	struct upid innermost = {};
 	__u32 level = BPF_CORE_READ(pid, level);
 	void *first = (void *)pid + bpf_core_field_offset(struct pid, numbers);
 
-	bpf_probe_read_kernel(&numbers, sizeof(numbers), first + level * sizeof(numbers));
-	p->ns_pid = numbers.nr;
-	p->pid_ns = BPF_CORE_READ(numbers.ns, ns.inum);
+	bpf_probe_read_kernel(&innermost, sizeof(innermost), first + level * sizeof(innermost));
+	return BPF_CORE_READ(innermost.ns, ns.inum);
 }
 
 static __always_inline void put_args(struct peer_event *e, struct mm_struct *mm)
@@ -142,10 +136,8 @@ static __always_inline void put_args(struct peer_event *e, struct mm_struct *mm)
 	__u64 n = BPF_CORE_READ(mm, arg_end) - start;
 	__u32 at = e->p.text_len;
 
-	if (n > ARGS) {
+	if (n > ARGS)
 		n = ARGS;
-		e->p.flags |= FLAG_ARGS_CUT;
-	}
 	barrier_var(n);
 	if (n > ARGS || at > NAMES)
 		return;
@@ -167,12 +159,11 @@ static __noinline int fill_process(struct peer_event *e, struct task_struct *tas
 
 	p->start = BPF_CORE_READ(leader, start_boottime);
 	p->pid = BPF_CORE_READ(task, tgid);
-	p->tid = BPF_CORE_READ(task, pid);
 	p->ppid = BPF_CORE_READ(parent, tgid);
-	fill_credentials(p, BPF_CORE_READ(task, cred));
+	p->uid = BPF_CORE_READ(task, cred, euid.val);
 	if (bpf_core_field_exists(task->loginuid))
 		p->loginuid = BPF_CORE_READ(task, loginuid.val);
-	fill_pid_namespace(p, BPF_CORE_READ(leader, thread_pid));
+	p->pid_ns = pid_namespace_of(BPF_CORE_READ(leader, thread_pid));
 	p->mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 	BPF_CORE_READ_INTO(&p->comm, leader, comm);
 	BPF_CORE_READ_INTO(&p->parent_comm, parent, group_leader, comm);

@@ -28,11 +28,10 @@ enum mode {
 };
 
 enum flag {
-	FLAG_ADOPTED = 1,      /* a connection older than the tap */
+	FLAG_ADOPTED = 1, /* a connection older than the tap */
 	FLAG_EXE_DELETED = 2,
-	FLAG_EXE_CUT = 4,      /* the path's beginning is missing */
-	FLAG_ARGS_CUT = 8,
-	FLAG_CGROUP_CUT = 16,
+	FLAG_EXE_CUT = 4, /* the path's beginning is missing */
+	FLAG_CGROUP_CUT = 8,
 };
 
 struct header {
@@ -54,9 +53,9 @@ struct addresses {
 
 struct process {
 	__u64 start; /* CLOCK_BOOTTIME, ns */
-	__u32 pid, tid, ppid;
-	__u32 uid, gid, loginuid;
-	__u32 ns_pid, pid_ns, mnt_ns;
+	__u32 pid, ppid;
+	__u32 uid, loginuid;
+	__u32 pid_ns, mnt_ns;
 	enum flag flags;
 	__u8 comm[16];
 	__u8 parent_comm[16];

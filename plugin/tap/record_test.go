@@ -36,8 +36,8 @@ func TestRecordProcess(t *testing.T) {
 		"all": {"abc\x00docker\x00", "curl\x00bin\x00usr\x00", "curl\x00-s\x00\x00", 0,
 			Process{Cgroup: "/docker/abc", ExePath: "/usr/bin/curl", Args: []string{"curl", "-s", ""}}},
 		"root cgroup, kernel thread": {"", "", "", 0, Process{Cgroup: "/"}},
-		"cut": {"c\x00b\x00", "y\x00x\x00", "sh\x00-c", tapFlagFLAG_CGROUP_CUT | tapFlagFLAG_EXE_CUT | tapFlagFLAG_ARGS_CUT,
-			Process{Cgroup: ".../b/c", ExePath: ".../x/y", Args: []string{"sh", "-c"}, ArgsCut: true}},
+		"cut": {"c\x00b\x00", "y\x00x\x00", "sh\x00-c", tapFlagFLAG_CGROUP_CUT | tapFlagFLAG_EXE_CUT,
+			Process{Cgroup: ".../b/c", ExePath: ".../x/y", Args: []string{"sh", "-c"}}},
 		"deleted": {"", "memfd:x\x00", "", tapFlagFLAG_EXE_DELETED, Process{Cgroup: "/", ExePath: "/memfd:x (deleted)"}},
 	} {
 		test.want.PID, test.want.Start, test.want.Comm = 42, 5, "curl"

@@ -86,7 +86,7 @@ static __noinline int adopt_conn(struct sock *sk, __u32 fd, __u32 flags)
 	e->p.flags = flags;
 	if (pid) {
 		e->p.pid = number_of(pid);
-		fill_credentials(&e->p, BPF_CORE_READ(sk, sk_peer_cred));
+		e->p.uid = BPF_CORE_READ(sk, sk_peer_cred, euid.val);
 		sender = bpf_map_lookup_elem(&senders, &peer_key);
 		client = leader_of(pid);
 		if (client && !(sender && *sender >> 32 == e->p.pid))

@@ -58,8 +58,7 @@ const (
 	tapFlagFLAG_ADOPTED     tapFlag = 1
 	tapFlagFLAG_EXE_DELETED tapFlag = 2
 	tapFlagFLAG_EXE_CUT     tapFlag = 4
-	tapFlagFLAG_ARGS_CUT    tapFlag = 8
-	tapFlagFLAG_CGROUP_CUT  tapFlag = 16
+	tapFlagFLAG_CGROUP_CUT  tapFlag = 8
 )
 
 type tapHeader struct {
@@ -107,12 +106,9 @@ type tapPeerEvent struct {
 		_          structs.HostLayout
 		Start      uint64
 		Pid        uint32
-		Tid        uint32
 		Ppid       uint32
 		Uid        uint32
-		Gid        uint32
 		Loginuid   uint32
-		NsPid      uint32
 		PidNs      uint32
 		MntNs      uint32
 		Flags      tapFlag
@@ -122,6 +118,7 @@ type tapPeerEvent struct {
 		ExeLen     uint32
 		ArgsLen    uint32
 		TextLen    uint32
+		_          [4]byte
 	}
 	Text [8192]uint8
 }
