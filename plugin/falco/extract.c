@@ -101,7 +101,8 @@ static const values *values_of(view *v, uintptr_t state, const ss_plugin_event_i
 // plugin_extract_fields implements the API's function of this name. It calls
 // Go at most once for an event, and as a rule not at all for an event that this
 // plugin made: a call into Go costs more than all that is done here.
-int32_t plugin_extract_fields(void *state, const ss_plugin_event_input *in, const ss_plugin_field_extract_input *request)
+int32_t plugin_extract_fields(void *state, const ss_plugin_event_input *in,
+			      const ss_plugin_field_extract_input *request)
 {
 	uintptr_t handle = (uintptr_t)state;
 	if (handle > MAX_HANDLE)

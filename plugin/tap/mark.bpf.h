@@ -10,7 +10,7 @@
 /* One more than the largest pid a 64-bit Linux can have. */
 #define PIDS (1 << 22)
 #define UNMARKED_SLOTS (1 << 14)
-#define STACK_SHIFT 14 /* no kernel stack is smaller: x86 has 16 KiB, arm64 as well */
+#define STACK_SHIFT 14                        /* no kernel stack is smaller: x86 has 16 KiB, arm64 as well */
 #define GENERATION_STEP 0x9e3779b97f4a7c15ULL /* any large odd number */
 
 enum __attribute__((packed)) mark {

@@ -120,6 +120,41 @@ type Process struct {
 	PIDNamespace, MountNamespace uint32
 }
 
+// String says all on one line but what was read and command lines, which can
+// hold secrets. What others chose is quoted: it cannot control a terminal.
+func (r *Record) String() string {
+	var b strings.Builder
+	fmt.Fprint(&b, r.Kind)
+	if r.Conn != 0 {
+		fmt.Fprintf(&b, " conn=%x", uint64(r.Conn))
+	}
+	if r.Peer != 0 {
+		fmt.Fprintf(&b, " peer=%x", uint64(r.Peer))
+	}
+	fmt.Fprintf(&b, " pid=%d", r.PID)
+	switch r.Kind {
+	case Request, Response:
+		fmt.Fprintf(&b, " position=%d total=%d copied=%d", r.Position, r.Total, len(r.Data))
+	case Connect, Sender, Accept:
+		if r.Adopted {
+			b.WriteString(" adopted")
+		}
+		if r.Local.IsValid() {
+			fmt.Fprintf(&b, " local=%s remote=%s", r.Local, r.Remote)
+		}
+		r.Process.describe(&b)
+	}
+	return b.String()
+}
+
+// describe appends the process to a record's line.
+func (p *Process) describe(b *strings.Builder) {
+	fmt.Fprintf(b, " client=%d uid=%d", p.PID, p.UID)
+	if p.Start != 0 {
+		fmt.Fprintf(b, " exe=%q comm=%q ppid=%d parent=%q cgroup=%q", p.ExePath, p.Comm, p.PPID, p.ParentComm, p.Cgroup)
+	}
+}
+
 // decode reads a record that the kernel's side wrote. Data refers to b.
 func (r *Record) decode(b []byte) error {
 	var h tapHeader

@@ -100,6 +100,25 @@ func TestRingSize(t *testing.T) {
 	}
 }
 
+func TestRecordString(t *testing.T) {
+	client := Process{PID: 42, PPID: 41, UID: 1000, Start: 5, Comm: "c\x1b[2J", ParentComm: "sh", ExePath: "/bin/c", Cgroup: "/",
+		Args: []string{"c", "canary"}}
+	for want, r := range map[string]Record{
+		`connect peer=ab pid=42 client=42 uid=1000 exe="/bin/c" comm="c\x1b[2J" ppid=41 parent="sh" cgroup="/"`: {
+			Kind: Connect, Peer: 0xab, PID: 42, Process: client},
+		`accept conn=cd pid=7 adopted local=10.0.0.1:2375 remote=10.0.0.2:40000 client=0 uid=0`: {
+			Kind: Accept, Conn: 0xcd, PID: 7, Adopted: true,
+			Local: netip.MustParseAddrPort("10.0.0.1:2375"), Remote: netip.MustParseAddrPort("10.0.0.2:40000")},
+		`request conn=cd peer=ab pid=7 position=10 total=20 copied=6`: {
+			Kind: Request, Conn: 0xcd, Peer: 0xab, PID: 7, Position: 10, Total: 20, Data: []byte("canary")},
+		`exit pid=42`: {Kind: Exit, PID: 42},
+	} {
+		if got := r.String(); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
 // FuzzRecord: whatever the ring holds, decoding neither panics nor refers to
 // anything outside of it.
 func FuzzRecord(f *testing.F) {

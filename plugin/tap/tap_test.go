@@ -102,7 +102,7 @@ func (c *capture) wait(t testing.TB, what string, wanted func(r Record) bool) Re
 		}
 		if time.Now().After(end) {
 			for _, r := range records {
-				t.Logf("%v conn=%x peer=%x pid=%d process=%d %s %.40q", r.Kind, r.Conn, r.Peer, r.PID, r.Process.PID, r.Process.ExePath, r.Data)
+				t.Logf("%s %.40q", &r, r.Data)
 			}
 			t.Fatalf("no %s within %s", what, limit)
 		}
