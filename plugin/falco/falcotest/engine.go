@@ -5,10 +5,6 @@
 package falcotest
 
 /*
-// For each package with C in it, go links a program of that package's C alone, to
-// learn what it imports. plugin_extract_fields is missing there, because it is in
-// package falco; in a test it is found.
-#cgo LDFLAGS: -Wl,--unresolved-symbols=ignore-all
 #include <stdlib.h>
 #include <string.h>
 #include "../abi.h"
