@@ -27,6 +27,7 @@ test: setup lint objects unit build e2e ## all of it: lint, unit tests with the 
 # One package at a time: some tests measure time, and some fill both cores.
 unit: ## unit tests under the race detector
 	go test -race -p 1 ./...
+	go test -race -tags extract ./plugin
 
 fuzz: ## search with each fuzz test for FUZZTIME (what it finds becomes a seed)
 	@go list -f '{{.ImportPath}} {{.TestGoFiles}} {{.XTestGoFiles}}' ./... | grep _test.go | while read -r package _; do \
@@ -61,6 +62,7 @@ loads: ## load the libraries that were built, and ask for what a plugin must say
 
 lint: $(CHECKS) ## go vet, staticcheck, gofmt, licence headers
 	@for module in $(MODULES); do (cd $$module && echo "lint $$module" && go vet ./... && $(CHECKS) ./...) || exit 1; done
+	@go vet -tags extract ./plugin
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted, run gofmt -w:"; echo "$$unformatted"; exit 1; }
 	@bare=$$(find . -path ./.git -prune -o -type f \( -name '*.go' -o -name '*.[ch]' -o -name '*.sh' -o -name '*.lua' \
 		-o -name '*.y*ml' -o -name Makefile -o -path ./.ci/run \) ! -path '*/testdata/fuzz/*' ! -name '*_bpfel.go' -print | \
