@@ -6,8 +6,13 @@ CHECKS := $(CACHE)/bin/staticcheck
 FUZZTIME ?= 20s
 # The modules of this repository: the plugin, and what tries it on real parts.
 MODULES := . e2e
+# The clang that compiles the eBPF program. Another major version makes other
+# objects than the committed ones. Debian 12 and 13 and Ubuntu 24.04 have this one.
+export CLANG_MAJOR := 19
+# The tests that with -update write the files that they otherwise compare.
+UPDATED = $(shell grep -rl --include='*_test.go' 'Bool."update"' plugin rules | xargs -n 1 dirname | sort -u | sed 's|^|./|')
 
-.PHONY: help build test unit fuzz e2e demo bench package loads lint generate objects setup clean
+.PHONY: help build test unit fuzz e2e demo bench package loads lint generate objects bpf clang setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +27,7 @@ test: setup lint objects unit build e2e ## all of it: lint, unit tests with the 
 # One package at a time: some tests measure time, and some fill both cores.
 unit: ## unit tests under the race detector
 	go test -race -p 1 ./...
+	go test -race -tags extract ./plugin
 
 fuzz: ## search with each fuzz test for FUZZTIME (what it finds becomes a seed)
 	@go list -f '{{.ImportPath}} {{.TestGoFiles}} {{.XTestGoFiles}}' ./... | grep _test.go | while read -r package _; do \
@@ -56,6 +62,7 @@ loads: ## load the libraries that were built, and ask for what a plugin must say
 
 lint: $(CHECKS) ## go vet, staticcheck, gofmt, licence headers
 	@for module in $(MODULES); do (cd $$module && echo "lint $$module" && go vet ./... && $(CHECKS) ./...) || exit 1; done
+	@go vet -tags extract ./plugin
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "not formatted, run gofmt -w:"; echo "$$unformatted"; exit 1; }
 	@bare=$$(find . -path ./.git -prune -o -type f \( -name '*.go' -o -name '*.[ch]' -o -name '*.sh' -o -name '*.lua' \
 		-o -name '*.y*ml' -o -name Makefile -o -path ./.ci/run \) ! -path '*/testdata/fuzz/*' ! -name '*_bpfel.go' -print | \
@@ -66,14 +73,25 @@ $(CHECKS): go.mod
 	@echo "build staticcheck"
 	GOBIN=$(CACHE)/bin go install honnef.co/go/tools/cmd/staticcheck
 
-generate: ## compile the eBPF program; its objects are committed
+generate: bpf ## make all committed files that are made from others: eBPF objects, pages, rules
+	go test -count=1 $(UPDATED) -update
+
+# That all else of it is current is checked by the same tests without -update.
+objects: ## check that the committed eBPF objects are what their source compiles to
+	@old=$$(mktemp -d) && cp plugin/tap/*_bpfel.* $$old/ && $(MAKE) --no-print-directory bpf && \
+		for file in $$old/*; do \
+			cmp $$file plugin/tap/$${file##*/} || { echo "plugin/tap/$${file##*/} was not what its source compiles to with" \
+				"$$(clang-$(CLANG_MAJOR) --version | head -n 1): commit what it is now"; exit 1; }; \
+		done; status=$$?; rm -r $$old; exit $$status
+
+bpf: clang
 	cd plugin/tap && go generate
 
-objects: ## check that the committed eBPF objects are what their source compiles to
-	@old=$$(mktemp -d) && cp plugin/tap/*_bpfel.o $$old/ && $(MAKE) --no-print-directory generate && \
-		for object in $$old/*.o; do \
-			cmp $$object plugin/tap/$${object##*/} || { echo "commit what make generate made"; exit 1; }; \
-		done; status=$$?; rm -r $$old; exit $$status
+clang:
+	@for program in clang-$(CLANG_MAJOR) llvm-strip-$(CLANG_MAJOR); do command -v $$program >/dev/null || { \
+		echo "$$program is missing: the eBPF program is compiled with clang $(CLANG_MAJOR), and another major version makes other objects." >&2; \
+		echo "Debian 12 and 13 and Ubuntu 24.04 have it: apt-get install clang-$(CLANG_MAJOR) llvm-$(CLANG_MAJOR) libbpf-dev." >&2; \
+		echo "Others get it from https://apt.llvm.org. Without a change to plugin/tap/*.bpf.* it is not needed." >&2; exit 1; }; done
 
 setup: ## install and build what the tests need and this machine lacks
 	cd e2e && go run ./cmd/setup

@@ -3,7 +3,8 @@
 // The part of Falco's plugin API that this plugin serves without
 // plugin-sdk-go, as declared in userspace/plugin/plugin_types.h and
 // plugin_api.h of github.com/falcosecurity/libs. The API keeps these layouts
-// within a major version: structs grow at their end only.
+// within a major version: structs grow at their end only. layout.h has them in
+// numbers, which a test compares with plugin-sdk-go's copy of the API as well.
 
 #pragma once
 
@@ -12,10 +13,17 @@
 enum {
 	FTYPE_UINT64 = 8,
 	FTYPE_STRING = 9,
-	FTYPE_RELTIME = 20,
-	FTYPE_ABSTIME = 21,
 	FTYPE_BOOL = 25,
 	FTYPE_IPADDR = 40,
+};
+
+enum {
+	SS_PLUGIN_METRIC_VALUE_TYPE_U64 = 2,
+};
+
+enum {
+	SS_PLUGIN_METRIC_TYPE_MONOTONIC = 0,
+	SS_PLUGIN_METRIC_TYPE_NON_MONOTONIC = 1,
 };
 
 #pragma pack(push, 1)
@@ -71,16 +79,40 @@ typedef struct ss_plugin_metric {
 	uint32_t value_type;
 } ss_plugin_metric;
 
-// A view is what one initialized plugin knows about the events that Falco asks
-// it about.
-typedef struct view view;
+#include "layout.h"
 
-view *view_new(void);
-void view_free(view *v);
+// What extract.c and Go count with; extract.go holds the two to each other.
+enum {
+	// The largest cgo.Handle of plugin-sdk-go, whose values are Falco's plugin
+	// states.
+	MAX_HANDLE = 255,
+	// How many strings, and how many buffers, one call may return.
+	MAX_RESULTS = 512,
+	// Sets of fields are bitmaps of this many words of 64 bits.
+	SET_WORDS = 2,
+};
 
-// view_live says that the events in [from, to) were made by this plugin and
-// are each followed by their values. Both NULL: there are none.
-void view_live(view *v, const char *from, const char *to);
+// The head of an event's values; block.go has the whole layout.
+typedef struct values {
+	uint64_t present[SET_WORDS];
+	uint64_t known[SET_WORDS];
+	uint64_t value[];
+} values;
 
-// The fields that Falco has asked for so far, by their ids.
-extern uint64_t asked_fields[2];
+// An extraction is what one initialized plugin knows about the events that Falco
+// asks it about.
+typedef struct extraction extraction;
+
+extraction *extraction_new(void);
+void extraction_free(extraction *e);
+
+// extraction_set_live says that the events in [from, to) were made by this
+// plugin and are each followed by their values. Both NULL: there are none.
+void extraction_set_live(extraction *e, const char *from, const char *to);
+
+// The fields that Falco has asked for so far, by their ids: of any plugin of this
+// process, as the rules of all sources are loaded together. The set only grows,
+// also when Falco loads other rules: a field too many costs a little time for
+// each event, one too few a call into Go. It is read and written atomically,
+// because every source has a thread of its own.
+extern uint64_t asked_fields[SET_WORDS];

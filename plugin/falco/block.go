@@ -16,7 +16,8 @@ const MaxFields = 96
 // and few enough that some lists fit into one extraction.
 const maxList = 128
 
-// Set is a set of fields, by their ids.
+// Set is a set of fields, by their ids. It has two words to one for all of
+// [MaxFields], and extract.c reads it.
 type Set [2]uint64
 
 // All is the set of all fields.

@@ -28,67 +28,81 @@ import (
 // Extractor is the part of an initialized plugin that extraction needs. The
 // plugin state given to plugin-sdk-go implements it.
 type Extractor interface {
-	// Extraction returns what NewExtraction gave, which the plugin creates at Init and frees at
-	// Destroy.
+	// Extraction returns what [NewExtraction] gave, which the plugin creates at
+	// Init and frees at Destroy.
 	Extraction() *Extraction
 	// Values writes the values of an event that this plugin did not make to an
 	// empty block. What cannot be read has no values.
 	Values(payload []byte, to *Block)
 }
 
-// Extraction connects an initialized plugin with the extraction of its fields and with
-// its metrics.
+// What extract.c counts with is what this package and plugin-sdk-go do: an index
+// or a size other than these does not compile.
+var (
+	_ = [1]struct{}{}[C.MAX_HANDLE-cgo.MaxHandle]
+	_ = [1]struct{}{}[C.SET_WORDS-len(Set{})]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.values{}.present)-presentAt]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.values{}.known)-knownAt]
+	_ = [1]struct{}{}[C.sizeof_values-valuesAt]
+	_ [C.SET_WORDS*64 - MaxFields]struct{} // a set has room for all fields
+	_ [C.MAX_RESULTS - maxList]struct{}    // a call can return the longest list
+)
+
+// Extraction connects an initialized plugin with the extraction of its fields
+// and with its metrics. All methods but Measure are for the thread on which Falco
+// takes the source's events; extract.c says which that is.
 type Extraction struct {
-	c        *C.view
+	c        *C.extraction
 	external Block
 	memory   memory
 	metrics  measured
 }
 
-// NewExtraction returns a view for which no event is live.
+// NewExtraction returns an extraction for which no event is live.
 func NewExtraction() *Extraction {
-	return &Extraction{c: C.view_new()}
+	return &Extraction{c: C.extraction_new()}
 }
 
 // SetLive says which events are followed by their values: those of the segment,
 // or none if it is nil. It must be called before Falco sees the events, and
 // again before their memory is used for something else.
-func (v *Extraction) SetLive(s *Segment) {
+func (e *Extraction) SetLive(s *Segment) {
 	if s == nil {
-		C.view_live(v.c, nil, nil)
+		C.extraction_set_live(e.c, nil, nil)
 		return
 	}
 	from := (*C.char)(s.memory.p)
-	C.view_live(v.c, from, (*C.char)(unsafe.Add(s.memory.p, s.used)))
+	C.extraction_set_live(e.c, from, (*C.char)(unsafe.Add(s.memory.p, s.used)))
 }
 
 // Free releases the memory.
-func (v *Extraction) Free() {
-	C.view_free(v.c)
-	v.c = nil
-	v.memory.free()
-	v.metrics.free()
+func (e *Extraction) Free() {
+	C.extraction_free(e.c)
+	e.c = nil
+	e.memory.free()
+	e.metrics.free()
 }
 
-// Asked returns the fields that Falco has asked any plugin for so far: those
-// that its rules use. The values of others need not be worked out before.
+// Asked returns the fields that Falco has asked any plugin of this process for so
+// far: those that its rules use. The values of others need not be worked out
+// before. It only grows; it is safe to call from any goroutine.
 func Asked() Set {
 	asked := (*[2]uint64)(unsafe.Pointer(&C.asked_fields))
 	return Set{atomic.LoadUint64(&asked[0]), atomic.LoadUint64(&asked[1])}
 }
 
-//export containerapiView
-func containerapiView(state C.uintptr_t) *C.view {
+//export containerapiExtraction
+func containerapiExtraction(state C.uintptr_t) *C.extraction {
 	return cgo.Handle(state).Value().(Extractor).Extraction().c
 }
 
 //export containerapiValues
 func containerapiValues(state C.uintptr_t, payload *C.char, n C.uint32_t) *C.char {
 	extractor := cgo.Handle(state).Value().(Extractor)
-	v := extractor.Extraction()
-	v.external.Reset(All)
-	extractor.Values(unsafe.Slice((*byte)(unsafe.Pointer(payload)), n), &v.external)
-	b := v.external.b
-	copy(v.memory.atLeast(len(b)), b)
-	return (*C.char)(v.memory.p)
+	e := extractor.Extraction()
+	e.external.Reset(All)
+	extractor.Values(unsafe.Slice((*byte)(unsafe.Pointer(payload)), n), &e.external)
+	b := e.external.b
+	copy(e.memory.atLeast(len(b)), b)
+	return (*C.char)(e.memory.p)
 }

@@ -23,13 +23,6 @@ type Metric struct {
 	Gauge bool
 }
 
-// metricU64 is SS_PLUGIN_METRIC_VALUE_TYPE_U64, metricGauge
-// SS_PLUGIN_METRIC_TYPE_NON_MONOTONIC.
-const (
-	metricU64   = 2
-	metricGauge = 1
-)
-
 // maxMetrics is how many metrics a plugin may have.
 const maxMetrics = 64
 
@@ -43,12 +36,12 @@ type measured struct {
 	names  map[string]*C.char
 }
 
-// Measure says where the view's plugin gets its metrics from: a function that
+// Measure says where the plugin gets its metrics from: a function that
 // is safe to call from any thread, or nil.
-func (v *Extraction) Measure(source func() []Metric) {
-	v.metrics.mu.Lock()
-	defer v.metrics.mu.Unlock()
-	v.metrics.source = source
+func (e *Extraction) Measure(source func() []Metric) {
+	e.metrics.mu.Lock()
+	defer e.metrics.mu.Unlock()
+	e.metrics.source = source
 }
 
 //export plugin_get_metrics
@@ -76,9 +69,9 @@ func plugin_get_metrics(state C.uintptr_t, n *C.uint32_t) *C.ss_plugin_metric {
 			name = C.CString(v.Name)
 			m.names[v.Name] = name
 		}
-		list[i] = C.ss_plugin_metric{name: name, value: C.uint64_t(v.Value), value_type: metricU64}
+		list[i] = C.ss_plugin_metric{name: name, value: C.uint64_t(v.Value), value_type: C.SS_PLUGIN_METRIC_VALUE_TYPE_U64}
 		if v.Gauge {
-			list[i]._type = metricGauge
+			list[i]._type = C.SS_PLUGIN_METRIC_TYPE_NON_MONOTONIC
 		}
 	}
 	*n = C.uint32_t(len(values))

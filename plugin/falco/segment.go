@@ -24,16 +24,10 @@ const pluginEvent = 322
 // length of its record.
 const recordHead = 8
 
-// AppendRecord appends an event to b as it stands in a [Segment]: a payload as
-// Falco reads it, then its values. Time is in nanoseconds since the Unix epoch.
-// The length of b must be a multiple of 8, and stays one.
-func AppendRecord(b []byte, time int64, payload []byte, values *Block) []byte {
-	start := len(b)
-	return EndRecord(append(BeginRecord(b, time), payload...), start, values)
-}
-
-// BeginRecord is the first part of AppendRecord, after which the payload is
-// appended in place.
+// BeginRecord begins an event's record at the end of b as it stands in a
+// [Segment]: the event, then its values. The payload, as Falco reads it, is
+// appended behind, and [EndRecord] ends the record. Time is in nanoseconds since
+// the Unix epoch. The length of b must be a multiple of 8.
 func BeginRecord(b []byte, time int64) []byte {
 	ne := binary.NativeEndian
 	b = ne.AppendUint64(b, 0) // length of the record, set by EndRecord
@@ -47,8 +41,8 @@ func BeginRecord(b []byte, time int64) []byte {
 	return ne.AppendUint32(b, 0) // the plugin's id, set by the framework
 }
 
-// EndRecord is the last part of AppendRecord, for the record that begins at
-// start.
+// EndRecord ends the record that begins at start. The length of what it returns
+// is a multiple of 8.
 func EndRecord(b []byte, start int, values *Block) []byte {
 	ne := binary.NativeEndian
 	length := len(b) - start - recordHead
@@ -90,7 +84,7 @@ func (s *Segment) Append(records []byte) bool {
 	return true
 }
 
-// Cap and Len are the segment's size and how much of it is used, in bytes.
+// Cap is the segment's size in bytes.
 func (s *Segment) Cap() int { return s.memory.len }
 
 // Len is how many bytes of the segment are used.

@@ -83,11 +83,11 @@ func TestTable(t *testing.T) {
 
 // state is a plugin whose events have these values.
 type state struct {
-	view *falco.Extraction
-	fill func(*falco.Block)
+	extraction *falco.Extraction
+	fill       func(*falco.Block)
 }
 
-func (s *state) Extraction() *falco.Extraction    { return s.view }
+func (s *state) Extraction() *falco.Extraction    { return s.extraction }
 func (s *state) Values(_ []byte, to *falco.Block) { s.fill(to) }
 
 // What is put into a block must come out at Falco's side, whatever it is.
@@ -100,8 +100,8 @@ func TestBlock(t *testing.T) {
 	for i, f := range All() {
 		id[f.Name] = i
 	}
-	s := &state{view: falco.NewExtraction()}
-	defer s.view.Free()
+	s := &state{extraction: falco.NewExtraction()}
+	defer s.extraction.Free()
 	engine := falcotest.New(s, Entries())
 	defer engine.Close()
 	values := func(fill func(*falco.Block)) map[string]any {

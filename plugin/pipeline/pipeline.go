@@ -54,9 +54,9 @@ type Source struct {
 	sinks  []*sink
 	queue  *queue
 	events *falco.Events
-	// taken is the segment in Falco's hands, view what extracts from it.
-	taken *falco.Segment
-	view  *falco.Extraction
+	// taken is the segment in Falco's hands, extraction what extracts from it.
+	taken      *falco.Segment
+	extraction *falco.Extraction
 
 	cancel    context.CancelFunc
 	running   sync.WaitGroup
@@ -115,14 +115,14 @@ func (s *Source) NextBatch(state sdk.PluginState, _ sdk.EventWriters) (int, erro
 }
 
 // next takes the next segment from the queue.
-func (s *Source) next(view *falco.Extraction) error {
+func (s *Source) next(extraction *falco.Extraction) error {
 	// Only with the first batch does Falco say which plugin's state this source
 	// belongs to, and with it whose metrics these are: Open does not know it.
-	if s.view == nil {
-		s.view = view
-		view.Measure(s.metrics)
+	if s.extraction == nil {
+		s.extraction = extraction
+		extraction.Measure(s.metrics)
 	}
-	view.SetLive(nil)
+	extraction.SetLive(nil)
 	if s.taken != nil {
 		s.queue.release(s.taken)
 		s.taken = nil
@@ -134,7 +134,7 @@ func (s *Source) next(view *falco.Extraction) error {
 		wait = 0
 	}
 	if s.taken = s.queue.take(wait); s.taken != nil {
-		view.SetLive(s.taken)
+		extraction.SetLive(s.taken)
 		return nil
 	}
 	if !ended {
@@ -167,9 +167,9 @@ func (s *Source) Progress(sdk.PluginState) (float64, string) {
 func (s *Source) Close() {
 	s.cancel()
 	s.running.Wait()
-	if s.view != nil {
-		s.view.SetLive(nil)
-		s.view.Measure(nil)
+	if s.extraction != nil {
+		s.extraction.SetLive(nil)
+		s.extraction.Measure(nil)
 	}
 	s.queue.close()
 	if s.taken != nil {

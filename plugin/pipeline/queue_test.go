@@ -23,7 +23,7 @@ func record(number uint64, n int) []byte {
 	binary.LittleEndian.PutUint64(payload, number)
 	var none falco.Block
 	none.Reset(falco.All)
-	return falco.AppendRecord(nil, 1, payload, &none)
+	return falcotest.Record(1, payload, &none)
 }
 
 // drain takes all that is in the queue and returns the numbers.

@@ -42,7 +42,6 @@ enum {
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
-#define TCP_LISTEN 10
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define SOL_SOCKET 1
@@ -100,10 +99,6 @@ typedef struct {
 typedef struct {
 	__u32 val;
 } kuid_t;
-
-typedef struct {
-	__u32 val;
-} kgid_t;
 
 struct hlist_node {
 	struct hlist_node *next, **pprev;
@@ -208,12 +203,10 @@ enum pid_type {
 
 struct cred {
 	kuid_t euid;
-	kgid_t egid;
 };
 
 struct sock_common {
 	unsigned short skc_family;
-	volatile unsigned char skc_state;
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
@@ -278,7 +271,7 @@ struct task_struct {
 #if defined(__TARGET_ARCH_x86)
 	struct thread_info thread_info;
 #endif
-	int pid, tgid;
+	int tgid;
 	struct mm_struct *mm;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;

@@ -279,7 +279,7 @@ func TestTapBodies(t *testing.T) {
 		t.Errorf("of %d bytes %d were not copied", len(got), unseen)
 	}
 
-	// Ignored: nothing, until it is forgotten.
+	// Ignored: nothing, until it is resumed.
 	if err := c.Ignore(conn); err != nil {
 		t.Fatal(err)
 	}
@@ -379,23 +379,26 @@ func TestTapDrops(t *testing.T) {
 	if tap.Drops() == 0 {
 		t.Error("a ring of one page took all of 50 connections")
 	}
-	// What was in the ring is there, and then reading ends with its context.
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	for n := 0; ; n++ {
-		if _, err := tap.Read(ctx); errors.Is(err, context.DeadlineExceeded) {
-			if n == 0 {
-				t.Error("read nothing")
-			}
+	// What was in the ring is there, and then reading is interrupted.
+	if err := tap.Interrupt(); err != nil {
+		t.Fatal(err)
+	}
+	var rec Record
+	n := 0
+	for ; ; n++ {
+		if err := tap.ReadInto(&rec); errors.Is(err, ErrInterrupted) {
 			break
 		} else if err != nil {
 			t.Fatal(err)
 		}
 	}
+	if n == 0 {
+		t.Error("read nothing")
+	}
 	if err := tap.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, err := tap.Read(t.Context()); !errors.Is(err, ErrClosed) {
+	if err := tap.ReadInto(&rec); !errors.Is(err, ErrClosed) {
 		t.Errorf("read of a closed tap: %v", err)
 	}
 }
@@ -470,7 +473,7 @@ func TestTapDocker(t *testing.T) {
 		"chroot", "/host", "curl", "-s", "--unix-socket", d.Socket, "http://x/v1.40/containers/json")
 	request = c.request(t, "GET /v1.40/containers/json ")
 	p = c.sender(request)
-	if p.ExePath != "/host"+taptest.Executable(t, "curl") || p.NamespacePID == p.PID {
+	if p.ExePath != "/host"+taptest.Executable(t, "curl") || p.PIDNamespace == namespace(t, "pid") {
 		t.Errorf("client is %+v", p)
 	}
 	if id := filepath.Base(p.Cgroup); len(id) != 64 {

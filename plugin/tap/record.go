@@ -32,8 +32,8 @@ const (
 	Sender = Kind(tapKindKIND_SENDER)
 	// Accept: a server took a connection. Conn, Peer, PID, Adopted, and the
 	// addresses on TCP, Local being the server's. On a unix socket Process
-	// has at least PID, UID and GID of who connected. If no Connect or Sender
-	// told more, and the process still runs, it has all but Args.
+	// has at least PID and UID of who connected. If there was no Connect or
+	// Sender, and the process still runs, it has all but Args.
 	Accept = Kind(tapKindKIND_ACCEPT)
 	// Request: a server read from a connection. Conn, Peer, PID, Position,
 	// Total and Data, which is the beginning of Total.
@@ -59,7 +59,8 @@ func (k Kind) String() string {
 }
 
 // ConnKey is a server's end of a connection. None is used twice while the
-// kernel runs.
+// kernel runs on up to 256 processors; with more it takes two accepts within
+// 256 ns, on processors whose numbers are 256 apart.
 type ConnKey uint64
 
 // PeerKey is a client's end of a unix connection, 0 on TCP. It can be used
@@ -69,10 +70,8 @@ type PeerKey uint64
 // Record is what the kernel's side tells. Which fields are set depends on Kind.
 type Record struct {
 	Kind Kind
-	// Time is when it happened, in nanoseconds of the Unix epoch; Boot the
-	// same by CLOCK_BOOTTIME.
+	// Time is when it happened, in nanoseconds since the Unix epoch.
 	Time int64
-	Boot uint64
 	// PID is the process whose system call it was, in the kernel's own pid
 	// namespace like all pids here.
 	PID  uint32
@@ -96,13 +95,13 @@ type Record struct {
 
 // Process is a client as the kernel knew it at that moment.
 type Process struct {
-	// PID is the process' id, TID the thread's, PPID the parent's.
-	PID, TID, PPID uint32
-	// UID and GID are the effective ones, as SO_PEERCRED has them. LoginUID is
-	// 4294967295 if unset.
-	UID, GID, LoginUID uint32
+	// PID is the process' id, PPID the parent's.
+	PID, PPID uint32
+	// UID is the effective one, as SO_PEERCRED has it. LoginUID is 4294967295
+	// if unset.
+	UID, LoginUID uint32
 	// Start is when it began, in nanoseconds of CLOCK_BOOTTIME. It is 0 if only
-	// PID, UID and GID are known.
+	// PID and UID are known.
 	Start uint64
 	// Comm and ParentComm are the names of the main threads.
 	Comm, ParentComm string
@@ -110,16 +109,50 @@ type Process struct {
 	// in the process' mount namespace, with " (deleted)" behind if it is none
 	// any more. A path with too many parts begins with "...".
 	ExePath string
-	// Args is the command line, at most 4096 bytes; ArgsCut if there was more.
-	// It is nil if it could not be read: /proc/PID/cmdline may have it.
-	Args    []string
-	ArgsCut bool
+	// Args is the command line, at most its first 4096 bytes. It is nil if it
+	// could not be read: /proc/PID/cmdline may have it.
+	Args []string
 	// Cgroup is the path in the unified hierarchy, or with cgroup v1 in the one
 	// of the pids or memory controller. It begins with "..." if it is too long.
 	Cgroup string
-	// NamespacePID is the id in the process' own pid namespace, PIDNamespace
-	// and MountNamespace are the inodes in /proc/PID/ns.
-	NamespacePID, PIDNamespace, MountNamespace uint32
+	// PIDNamespace and MountNamespace are the inodes of /proc/PID/ns/pid and
+	// /proc/PID/ns/mnt.
+	PIDNamespace, MountNamespace uint32
+}
+
+// String says all on one line but what was read and command lines, which can
+// hold secrets. What others chose is quoted: it cannot control a terminal.
+func (r *Record) String() string {
+	var b strings.Builder
+	fmt.Fprint(&b, r.Kind)
+	if r.Conn != 0 {
+		fmt.Fprintf(&b, " conn=%x", uint64(r.Conn))
+	}
+	if r.Peer != 0 {
+		fmt.Fprintf(&b, " peer=%x", uint64(r.Peer))
+	}
+	fmt.Fprintf(&b, " pid=%d", r.PID)
+	switch r.Kind {
+	case Request, Response:
+		fmt.Fprintf(&b, " position=%d total=%d copied=%d", r.Position, r.Total, len(r.Data))
+	case Connect, Sender, Accept:
+		if r.Adopted {
+			b.WriteString(" adopted")
+		}
+		if r.Local.IsValid() {
+			fmt.Fprintf(&b, " local=%s remote=%s", r.Local, r.Remote)
+		}
+		r.Process.describe(&b)
+	}
+	return b.String()
+}
+
+// describe appends the process to a record's line.
+func (p *Process) describe(b *strings.Builder) {
+	fmt.Fprintf(b, " client=%d uid=%d", p.PID, p.UID)
+	if p.Start != 0 {
+		fmt.Fprintf(b, " exe=%q comm=%q ppid=%d parent=%q cgroup=%q", p.ExePath, p.Comm, p.PPID, p.ParentComm, p.Cgroup)
+	}
 }
 
 // decode reads a record that the kernel's side wrote. Data refers to b.
@@ -130,7 +163,6 @@ func (r *Record) decode(b []byte) error {
 	}
 	*r = Record{
 		Kind: Kind(h.Kind),
-		Boot: h.Time,
 		Time: int64(h.Time) + bootTime(),
 		PID:  h.Pid,
 		Conn: ConnKey(h.Conn),
@@ -179,12 +211,11 @@ func (r *Record) decodePeer(b []byte) error {
 	r.Local = address(e.A.Family, e.A.Local, e.A.LocalPort)
 	r.Remote = address(e.A.Family, e.A.Remote, e.A.RemotePort)
 	r.Process = Process{
-		PID: p.Pid, TID: p.Tid, PPID: p.Ppid,
-		UID: p.Uid, GID: p.Gid, LoginUID: p.Loginuid,
+		PID: p.Pid, PPID: p.Ppid,
+		UID: p.Uid, LoginUID: p.Loginuid,
 		Start: p.Start,
 		Comm:  cString(p.Comm[:]), ParentComm: cString(p.ParentComm[:]),
-		ArgsCut:      has(tapFlagFLAG_ARGS_CUT),
-		NamespacePID: p.NsPid, PIDNamespace: p.PidNs, MountNamespace: p.MntNs,
+		PIDNamespace: p.PidNs, MountNamespace: p.MntNs,
 	}
 	if p.Start == 0 {
 		return nil

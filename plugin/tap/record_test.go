@@ -36,8 +36,8 @@ func TestRecordProcess(t *testing.T) {
 		"all": {"abc\x00docker\x00", "curl\x00bin\x00usr\x00", "curl\x00-s\x00\x00", 0,
 			Process{Cgroup: "/docker/abc", ExePath: "/usr/bin/curl", Args: []string{"curl", "-s", ""}}},
 		"root cgroup, kernel thread": {"", "", "", 0, Process{Cgroup: "/"}},
-		"cut": {"c\x00b\x00", "y\x00x\x00", "sh\x00-c", tapFlagFLAG_CGROUP_CUT | tapFlagFLAG_EXE_CUT | tapFlagFLAG_ARGS_CUT,
-			Process{Cgroup: ".../b/c", ExePath: ".../x/y", Args: []string{"sh", "-c"}, ArgsCut: true}},
+		"cut": {"c\x00b\x00", "y\x00x\x00", "sh\x00-c", tapFlagFLAG_CGROUP_CUT | tapFlagFLAG_EXE_CUT,
+			Process{Cgroup: ".../b/c", ExePath: ".../x/y", Args: []string{"sh", "-c"}}},
 		"deleted": {"", "memfd:x\x00", "", tapFlagFLAG_EXE_DELETED, Process{Cgroup: "/", ExePath: "/memfd:x (deleted)"}},
 	} {
 		test.want.PID, test.want.Start, test.want.Comm = 42, 5, "curl"
@@ -97,6 +97,25 @@ func TestRingSize(t *testing.T) {
 	}
 	if _, err := Load(Options{RingSize: -1}); err == nil || errors.Is(err, ErrPrivilege) {
 		t.Errorf("loaded with a negative ring size: %v", err)
+	}
+}
+
+func TestRecordString(t *testing.T) {
+	client := Process{PID: 42, PPID: 41, UID: 1000, Start: 5, Comm: "c\x1b[2J", ParentComm: "sh", ExePath: "/bin/c", Cgroup: "/",
+		Args: []string{"c", "canary"}}
+	for want, r := range map[string]Record{
+		`connect peer=ab pid=42 client=42 uid=1000 exe="/bin/c" comm="c\x1b[2J" ppid=41 parent="sh" cgroup="/"`: {
+			Kind: Connect, Peer: 0xab, PID: 42, Process: client},
+		`accept conn=cd pid=7 adopted local=10.0.0.1:2375 remote=10.0.0.2:40000 client=0 uid=0`: {
+			Kind: Accept, Conn: 0xcd, PID: 7, Adopted: true,
+			Local: netip.MustParseAddrPort("10.0.0.1:2375"), Remote: netip.MustParseAddrPort("10.0.0.2:40000")},
+		`request conn=cd peer=ab pid=7 position=10 total=20 copied=6`: {
+			Kind: Request, Conn: 0xcd, Peer: 0xab, PID: 7, Position: 10, Total: 20, Data: []byte("canary")},
+		`exit pid=42`: {Kind: Exit, PID: 42},
+	} {
+		if got := r.String(); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
 	}
 }
 

@@ -6,7 +6,6 @@
 package tap
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +23,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-//go:generate go tool bpf2go -target amd64,arm64 -type header -type peer_event -type data_event -type kind -type mode -type flag tap tap.bpf.c -- -O2 -Wall -Wextra -Werror -Wno-unused-parameter
+// Run by make generate, which says which clang it needs and where that comes
+// from.
+//
+//go:generate go tool bpf2go -cc clang-$CLANG_MAJOR -strip llvm-strip-$CLANG_MAJOR -target amd64,arm64 -type header -type peer_event -type data_event -type kind -type mode -type flag tap tap.bpf.c -- -O2 -Wall -Wextra -Werror -Wno-unused-parameter
 
 // What can be missing for the tap to load. The error that wraps one of these
 // says what to do.
@@ -49,18 +51,18 @@ var (
 	// ErrClosed is returned by reads from a closed tap.
 	ErrClosed = os.ErrClosed
 	// ErrInterrupted is returned by a read that [Tap.Interrupt] ended.
-	ErrInterrupted = ringbuf.ErrFlushed
+	ErrInterrupted = errors.New("read of the request tap interrupted")
 )
 
 // Options are the tap's limits. The zero value has defaults for all of them.
+//
+// 16384 open connections are kept apart. Above that the ones unused for longest
+// are forgotten: their next request comes on what looks like a connection older
+// than the tap.
 type Options struct {
 	// RingSize is the size in bytes of the ring between the kernel and the
 	// plugin, rounded up to a power of two and at least a page: 8 MiB if 0.
 	RingSize int
-	// Connections is how many open connections are kept apart, 16384 if 0.
-	// Above that the ones unused for longest are forgotten: their next
-	// request comes on what looks like a connection older than the tap.
-	Connections int
 }
 
 // Tap is the loaded program. One goroutine reads; every other method is safe to
@@ -85,8 +87,8 @@ type Tap struct {
 // Errors wrap [ErrPrivilege], [ErrBTF], [ErrKernel] or [ErrLockdown] where one
 // of them is the reason.
 func Load(o Options) (*Tap, error) {
-	if o.RingSize < 0 || o.Connections < 0 {
-		return nil, fmt.Errorf("load request tap: negative limit in %+v", o)
+	if o.RingSize < 0 {
+		return nil, fmt.Errorf("load request tap: ring of %d bytes: the size must not be negative", o.RingSize)
 	}
 	spec, err := loadTap()
 	if err != nil {
@@ -94,11 +96,6 @@ func Load(o Options) (*Tap, error) {
 	}
 	if o.RingSize > 0 {
 		spec.Maps[tapMapRing].MaxEntries = ringSize(o.RingSize)
-	}
-	if o.Connections > 0 {
-		for _, name := range []string{tapMapConns, tapMapDescriptors, tapMapSenders, tapMapModes} {
-			spec.Maps[name].MaxEntries = uint32(o.Connections)
-		}
 	}
 	// From 5.11 on the limit does not count. Before, the load says whether it
 	// was too low.
@@ -279,23 +276,6 @@ func (t *Tap) Busy() bool { return t.reader.AvailableBytes() > t.reader.BufferSi
 // Interrupt ends a pending [Tap.ReadInto] with [ErrInterrupted].
 func (t *Tap) Interrupt() error { return t.reader.Flush() }
 
-// Read is [Tap.ReadInto] with a record of its own and a context, whose error it
-// returns when it ends.
-func (t *Tap) Read(ctx context.Context) (*Record, error) {
-	stop := context.AfterFunc(ctx, func() { _ = t.reader.Flush() })
-	defer stop()
-	for {
-		rec := &Record{}
-		err := t.ReadInto(rec)
-		if !errors.Is(err, ErrInterrupted) {
-			return rec, err
-		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-	}
-}
-
 // ReadInto waits for the next record. What rec refers to is overwritten by the
 // next call. After [Tap.Close] it returns [ErrClosed].
 func (t *Tap) ReadInto(rec *Record) error {
@@ -306,8 +286,8 @@ func (t *Tap) ReadInto(rec *Record) error {
 			return rec.decode(t.sample.RawSample)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			t.reader.SetDeadline(time.Now().Add(lull))
-		case errors.Is(err, ErrInterrupted):
-			return err
+		case errors.Is(err, ringbuf.ErrFlushed):
+			return ErrInterrupted
 		default:
 			return fmt.Errorf("read request tap: %w", err)
 		}

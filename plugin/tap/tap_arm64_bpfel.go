@@ -58,8 +58,7 @@ const (
 	tapFlagFLAG_ADOPTED     tapFlag = 1
 	tapFlagFLAG_EXE_DELETED tapFlag = 2
 	tapFlagFLAG_EXE_CUT     tapFlag = 4
-	tapFlagFLAG_ARGS_CUT    tapFlag = 8
-	tapFlagFLAG_CGROUP_CUT  tapFlag = 16
+	tapFlagFLAG_CGROUP_CUT  tapFlag = 8
 )
 
 type tapHeader struct {
@@ -94,7 +93,7 @@ const (
 type tapMode uint32
 
 const (
-	tapModeMODE_ALL    tapMode = 0
+	tapModeMODE_FULL   tapMode = 0
 	tapModeMODE_SKIM   tapMode = 1
 	tapModeMODE_IGNORE tapMode = 2
 )
@@ -107,12 +106,9 @@ type tapPeerEvent struct {
 		_          structs.HostLayout
 		Start      uint64
 		Pid        uint32
-		Tid        uint32
 		Ppid       uint32
 		Uid        uint32
-		Gid        uint32
 		Loginuid   uint32
-		NsPid      uint32
 		PidNs      uint32
 		MntNs      uint32
 		Flags      tapFlag
@@ -122,6 +118,7 @@ type tapPeerEvent struct {
 		ExeLen     uint32
 		ArgsLen    uint32
 		TextLen    uint32
+		_          [4]byte
 	}
 	Text [8192]uint8
 }
@@ -153,14 +150,14 @@ const (
 	tapMapRing        = "ring"
 	tapMapScratches   = "scratches"
 	tapMapSenders     = "senders"
-	tapMapStrangers   = "strangers"
+	tapMapUnmarked    = "unmarked"
 	tapProgTapExec    = "tap_exec"
 	tapProgTapExit    = "tap_exit"
 	tapProgTapFork    = "tap_fork"
 	tapProgTapHolders = "tap_holders"
 	tapProgTapSysExit = "tap_sys_exit"
+	tapVarGeneration  = "generation"
 	tapVarMarks       = "marks"
-	tapVarSalt        = "salt"
 )
 
 // loadTap returns the embedded CollectionSpec for tap.
@@ -226,15 +223,15 @@ type tapMapSpecs struct {
 	Ring        *ebpf.MapSpec `ebpf:"ring"`
 	Scratches   *ebpf.MapSpec `ebpf:"scratches"`
 	Senders     *ebpf.MapSpec `ebpf:"senders"`
-	Strangers   *ebpf.MapSpec `ebpf:"strangers"`
+	Unmarked    *ebpf.MapSpec `ebpf:"unmarked"`
 }
 
 // tapVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tapVariableSpecs struct {
-	Marks *ebpf.VariableSpec `ebpf:"marks"`
-	Salt  *ebpf.VariableSpec `ebpf:"salt"`
+	Generation *ebpf.VariableSpec `ebpf:"generation"`
+	Marks      *ebpf.VariableSpec `ebpf:"marks"`
 }
 
 // tapObjects contains all objects after they have been loaded into the kernel.
@@ -267,7 +264,7 @@ type tapMaps struct {
 	Ring        *ebpf.Map `ebpf:"ring"`
 	Scratches   *ebpf.Map `ebpf:"scratches"`
 	Senders     *ebpf.Map `ebpf:"senders"`
-	Strangers   *ebpf.Map `ebpf:"strangers"`
+	Unmarked    *ebpf.Map `ebpf:"unmarked"`
 }
 
 func (m *tapMaps) Close() error {
@@ -282,7 +279,7 @@ func (m *tapMaps) Close() error {
 		m.Ring,
 		m.Scratches,
 		m.Senders,
-		m.Strangers,
+		m.Unmarked,
 	)
 }
 
@@ -290,8 +287,8 @@ func (m *tapMaps) Close() error {
 //
 // It can be passed to loadTapObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tapVariables struct {
-	Marks *ebpf.Variable `ebpf:"marks"`
-	Salt  *ebpf.Variable `ebpf:"salt"`
+	Generation *ebpf.Variable `ebpf:"generation"`
+	Marks      *ebpf.Variable `ebpf:"marks"`
 }
 
 // tapPrograms contains all programs after they have been loaded into the kernel.

@@ -42,8 +42,9 @@ var (
 	}
 	testPackages = []debian{
 		{"etcd-server", "etcd"},
-		{"clang", "clang"},
-		{"llvm", "llvm-strip"},
+		// The Makefile's CLANG_MAJOR.
+		{"clang-19", "clang-19"},
+		{"llvm-19", "llvm-strip-19"},
 		{"libbpf-dev", "/usr/include/bpf/bpf_helpers.h"},
 		{"python3-docker", "/usr/lib/python3/dist-packages/docker/__init__.py"},
 	}

@@ -5,7 +5,6 @@
 package falcotest
 
 /*
-#cgo LDFLAGS: -Wl,--unresolved-symbols=ignore-all
 #include <stdlib.h>
 #include <string.h>
 #include "../abi.h"
@@ -77,6 +76,12 @@ func (e *Engine) Close() {
 	C.free(unsafe.Pointer(&e.fields[0]))
 }
 
+// Record returns an event's record as it stands in a [falco.Segment]. Time is in
+// nanoseconds since the Unix epoch.
+func Record(time int64, payload []byte, values *falco.Block) []byte {
+	return falco.EndRecord(append(falco.BeginRecord(nil, time), payload...), 0, values)
+}
+
 // Event is an event as Falco hands it to a plugin.
 type Event struct {
 	p   *C.ss_plugin_event
@@ -98,7 +103,7 @@ func (e *Engine) Events(list sdk.EventWriters, n int) []Event {
 func (e *Engine) Foreign(payload []byte) (Event, func()) {
 	var none falco.Block
 	none.Reset(falco.All)
-	record := falco.AppendRecord(nil, 1, payload, &none)
+	record := Record(1, payload, &none)
 	memory := C.CBytes(record[8 : 8+sdk.PluginEventPayloadOffset+len(payload)])
 	e.num++
 	return Event{p: (*C.ss_plugin_event)(memory), num: e.num}, func() { C.free(memory) }

@@ -52,7 +52,7 @@ func TestClientNamespace(t *testing.T) {
 
 func TestClient(t *testing.T) {
 	got := client(&tap.Process{
-		PID: 7, TID: 8, PPID: 6, UID: 1000, LoginUID: 1001, Start: 5, Comm: "docker", ParentComm: "sh", ExePath: "/usr/bin/docker",
+		PID: 7, PPID: 6, UID: 1000, LoginUID: 1001, Start: 5, Comm: "docker", ParentComm: "sh", ExePath: "/usr/bin/docker",
 		Args: []string{"docker", "run", "-e", "PASSWORD=canary", "-e", "A=canary", "busybox"}, Cgroup: "/",
 	})
 	want := event.Client{PID: 7, PPID: 6, Name: "docker", ParentName: "sh", ExePath: "/usr/bin/docker", UID: 1000, LoginUID: 1001,

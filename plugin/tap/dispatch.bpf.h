@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+
+/* The end of a system call: whose it was and what it did. */
+
+#pragma once
+
+#include "kernel.bpf.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include "client.bpf.h"
+#include "mark.bpf.h"
+#include "server.bpf.h"
+#include "socket.bpf.h"
+#include "syscall.bpf.h"
+
+#if defined(__TARGET_ARCH_x86)
+/* A 32-bit process' connect. The rest of what it does is seen at the server. */
+static __always_inline int on_ia32(struct pt_regs *regs, long ret)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u32 fd = regs->bx;
+
+	if (!(BPF_CORE_READ(task, thread_info.status) & TS_COMPAT))
+		return 0;
+	if (SYSCALL_NR(regs) == 102) {
+		if (fd != 3 /* SYS_CONNECT */ ||
+		    bpf_probe_read_user(&fd, sizeof(fd), (void *)(regs->cx & 0xffffffffUL)))
+			return 0;
+	}
+	return on_connect(fd, ret);
+}
+#endif
+
+static __always_inline int on_receive(const struct call *c)
+{
+	struct sock *sk;
+
+	if (c->ret <= 0 || c->flags & MSG_PEEK)
+		return 0;
+	sk = sock_of(c->fd);
+	if (role_of(sk) != ROLE_SERVER)
+		return 0;
+	return on_request(sk, c);
+}
+
+static __always_inline int on_send(const struct call *c)
+{
+	struct sock *sk;
+
+	if (c->ret <= 0)
+		return 0;
+	sk = sock_of(c->fd);
+	switch (role_of(sk)) {
+	case ROLE_CLIENT:
+		return on_client_send(sk);
+	case ROLE_SERVER:
+		return on_response(sk, c);
+	}
+	return 0;
+}
+
+static __noinline int on_exit(__u64 *ctx, __u32 op)
+{
+	struct pt_regs *regs = (void *)ctx[0];
+	__u64 thread = thread_of(regs);
+	/* Read before the mark: an entry for a mark that changes now is too old. */
+	__u64 made = *(volatile __u64 *)&generation;
+	enum mark mark = *(volatile enum mark *)&marks[bpf_get_current_pid_tgid() >> 32 & (PIDS - 1)];
+	struct call c = {};
+	__u64 *entry;
+
+	if (mark != MARK_WATCHED && !(op & OP_OF_ANYONE)) {
+		entry = unmarked_slot(thread);
+		if (entry)
+			*entry = thread + made;
+		return 0;
+	}
+	c.op = op & ~OP_OF_ANYONE;
+	/* The plugin's own connections are noted, so as to leave them out. */
+	if (mark == MARK_OWN && c.op != OP_CONNECT)
+		return 0;
+	c.fd = ARG0(regs);
+	c.arg1 = ARG1(regs);
+	c.arg2 = ARG2(regs);
+	c.ret = ctx[1];
+
+	switch (c.op) {
+	case OP_CONNECT:
+		return on_connect(c.fd, c.ret);
+	case OP_ACCEPT:
+		return on_accept(c.ret);
+	case OP_PIDFD_GETFD:
+		return c.ret >= 0 ? on_descriptor(c.ret) : 0;
+	case OP_RECVMSG:
+		if (mark == MARK_NONE)
+			return c.ret >= 0 ? on_control(c.arg1) : 0;
+		c.flags = c.arg2;
+		return on_receive(&c);
+	case OP_RECVMMSG:
+		return mark == MARK_NONE && c.ret > 0 ? on_control(c.arg1) : 0;
+	case OP_RECVFROM:
+		c.flags = ARG3(regs);
+		return on_receive(&c);
+	case OP_READ:
+	case OP_READV:
+		return on_receive(&c);
+	case OP_SPLICE:
+		/* Either end: what a server takes out is counted, not seen. */
+		on_receive(&c);
+		c.fd = c.arg2;
+		return on_send(&c);
+	case OP_WRITE:
+	case OP_WRITEV:
+	case OP_SENDMSG:
+	case OP_SENDMMSG:
+	case OP_SENDFILE:
+		return on_send(&c);
+	case OP_CLOSE:
+		return on_close(c.fd);
+#if defined(__TARGET_ARCH_x86)
+	case OP_IA32:
+		return on_ia32(regs, c.ret);
+#endif
+	}
+	return 0;
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+
+/* Sockets: whether one is watched, which end it is, and its addresses. */
+
+#pragma once
+
+#include "kernel.bpf.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include "record.bpf.h"
+#include "state.bpf.h"
+
+static __always_inline struct sock *sock_of_file(struct file *file)
+{
+	struct socket *socket;
+
+	if (!file || (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	return socket ? BPF_CORE_READ(socket, sk) : NULL;
+}
+
+static __noinline struct sock *sock_of(__u32 fd)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
+	struct file **slots, *file = NULL;
+
+	if (!fdt || fd >= BPF_CORE_READ(fdt, max_fds))
+		return NULL;
+	slots = BPF_CORE_READ(fdt, fd);
+	if (bpf_probe_read_kernel(&file, sizeof(file), &slots[fd]))
+		return NULL;
+	return sock_of_file(file);
+}
+
+static __always_inline bool is_watched_file(struct dentry *dentry)
+{
+	struct file_key key = {};
+	struct inode *inode;
+
+	if (!dentry)
+		return false;
+	inode = BPF_CORE_READ(dentry, d_inode);
+	if (!inode)
+		return false;
+	key.ino = BPF_CORE_READ(inode, i_ino);
+	key.dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	return bpf_map_lookup_elem(&files, &key);
+}
+
+static __always_inline bool is_watched_port(__u16 port)
+{
+	return bpf_map_lookup_elem(&ports, &port);
+}
+
+enum role {
+	ROLE_NONE,
+	ROLE_CLIENT,
+	ROLE_SERVER, /* an accepted socket, or the listening one */
+};
+
+static __always_inline struct sock *peer_of(struct sock *sk)
+{
+	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_family) != AF_UNIX)
+		return NULL;
+	return BPF_CORE_READ((struct unix_sock *)sk, peer);
+}
+
+/* An accepted unix socket has its listener's path (unix_stream_connect in
+ * net/unix/af_unix.c), a TCP one its port. */
+static __noinline int role_of(struct sock *sk)
+{
+	struct unix_sock *peer;
+	__u16 family;
+
+	if (!sk)
+		return ROLE_NONE;
+	family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (family == AF_UNIX) {
+		if (is_watched_file(BPF_CORE_READ((struct unix_sock *)sk, path.dentry)))
+			return ROLE_SERVER;
+		peer = (struct unix_sock *)BPF_CORE_READ((struct unix_sock *)sk, peer);
+		if (peer && is_watched_file(BPF_CORE_READ(peer, path.dentry)))
+			return ROLE_CLIENT;
+	} else if (family == AF_INET || family == AF_INET6) {
+		if (is_watched_port(BPF_CORE_READ(sk, __sk_common.skc_num)))
+			return ROLE_SERVER;
+		if (is_watched_port(__builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport))))
+			return ROLE_CLIENT;
+	}
+	return ROLE_NONE;
+}
+
+static __always_inline void fill_addresses(struct addresses *a, struct sock *sk)
+{
+	__builtin_memset(a, 0, sizeof(*a));
+	a->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	if (a->family == AF_INET) {
+		bpf_core_read(a->local, 4, &sk->__sk_common.skc_rcv_saddr);
+		bpf_core_read(a->remote, 4, &sk->__sk_common.skc_daddr);
+	} else if (a->family == AF_INET6) {
+		if (bpf_core_field_exists(sk->__sk_common.skc_v6_daddr)) {
+			bpf_core_read(a->local, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+			bpf_core_read(a->remote, 16, &sk->__sk_common.skc_v6_daddr);
+		}
+	} else {
+		return;
+	}
+	a->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
+	a->remote_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+}
+
+/* The other end's view of a TCP connection, as an IPv6 socket that takes IPv4
+ * connections has it and as an IPv4 one has it, look the same here. */
+static __always_inline void normalise(struct addresses *a, bool swap)
+{
+	struct addresses in = *a;
+
+	if (in.family == AF_INET) {
+		__builtin_memset(a->local, 0, 16);
+		__builtin_memset(a->remote, 0, 16);
+		a->local[10] = a->local[11] = a->remote[10] = a->remote[11] = 0xff;
+		__builtin_memcpy(a->local + 12, in.local, 4);
+		__builtin_memcpy(a->remote + 12, in.remote, 4);
+		a->family = AF_INET6;
+	}
+	if (swap) {
+		in = *a;
+		__builtin_memcpy(a->local, in.remote, 16);
+		__builtin_memcpy(a->remote, in.local, 16);
+		a->local_port = in.remote_port;
+		a->remote_port = in.local_port;
+	}
+}
