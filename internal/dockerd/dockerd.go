@@ -42,6 +42,8 @@ type Daemon struct {
 	cgroup string
 	log    *os.File
 	run    *process
+	// network is the daemon's network namespace, nil for that of this program.
+	network *os.File
 }
 
 // process is one life of the daemon.
@@ -61,6 +63,11 @@ func (e *MissingError) Error() string { return e.text }
 // error is a [MissingError] where no daemon can run: for want of root, dockerd,
 // the docker command, a static busybox or cgroups.
 func Start(ctx context.Context, flags ...string) (*Daemon, error) {
+	return start(ctx, nil, flags)
+}
+
+// start is [Start] in a network namespace; nil for that of this program.
+func start(ctx context.Context, network *os.File, flags []string) (*Daemon, error) {
 	binary, err := require()
 	if err != nil {
 		return nil, err
@@ -70,11 +77,12 @@ func Start(ctx context.Context, flags ...string) (*Daemon, error) {
 		return nil, err
 	}
 	d := &Daemon{
-		Socket: filepath.Join(dir, "docker.sock"),
-		Host:   "unix://" + filepath.Join(dir, "docker.sock"),
-		Dir:    dir,
-		binary: binary,
-		cgroup: filepath.Base(dir),
+		Socket:  filepath.Join(dir, "docker.sock"),
+		Host:    "unix://" + filepath.Join(dir, "docker.sock"),
+		Dir:     dir,
+		binary:  binary,
+		cgroup:  filepath.Base(dir),
+		network: network,
 	}
 	if err := d.open(ctx, flags); err != nil {
 		return nil, errors.Join(err, d.Close())
@@ -146,10 +154,14 @@ func (d *Daemon) start(ctx context.Context) error {
 	started := make(chan error)
 	run := &process{ended: make(chan struct{})}
 	go func() {
-		// The parent of Pdeathsig is the thread that started the process.
+		// The parent of Pdeathsig is the thread that started the process. It is
+		// never unlocked, since it may be in another network namespace: it ends
+		// with the daemon.
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
+		err := d.enterNetwork()
+		if err == nil {
+			err = cmd.Start()
+		}
 		started <- err
 		if err == nil {
 			_ = cmd.Wait()
@@ -276,6 +288,9 @@ func (d *Daemon) Close() error {
 	d.removeSockets()
 	if d.log != nil {
 		_ = d.log.Close()
+	}
+	if d.network != nil {
+		_ = d.network.Close()
 	}
 	if failed := removeAll(d.Dir); failed != nil {
 		err = errors.Join(err, fmt.Errorf("remove the daemon's directory: %w", failed))

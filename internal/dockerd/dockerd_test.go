@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -94,5 +95,53 @@ func TestCancel(t *testing.T) {
 	}
 	if d != nil || !errors.Is(err, context.Canceled) {
 		t.Fatalf("a start that was cancelled returned %v, %v", d, err)
+	}
+}
+
+// TestIsolated proves that two daemons can listen at the port that Docker has by
+// custom, whatever holds it on this machine, and each is reached in its own
+// network namespace only, also when it was started again.
+func TestIsolated(t *testing.T) {
+	const address = "127.0.0.1:2375"
+	// The port is taken, by this test if by no one else.
+	if l, err := net.Listen("tcp", address); err == nil {
+		defer l.Close()
+	}
+	root := func(d *Daemon) string {
+		t.Helper()
+		var out []byte
+		err := d.Enter(func() (err error) {
+			cmd := d.Command(t.Context(), "--host=tcp://"+address, "info", "--format={{.DockerRootDir}}")
+			out, err = cmd.Output()
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	for range 2 {
+		d, err := StartIsolated(t.Context(), "--host=tcp://"+address, "--tls=false")
+		var missing *MissingError
+		if errors.As(err, &missing) {
+			t.Skip(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		if err := d.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := root(d), filepath.Join(d.Dir, "data"); got != want {
+			t.Errorf("the daemon of %q answers, want that of %q", got, want)
+		}
+	}
+	if err := new(Daemon).Enter(func() error { return nil }); err == nil {
+		t.Error("a daemon without a network namespace was entered")
 	}
 }

@@ -5,7 +5,9 @@ package dockertest
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"net"
 	"os/exec"
 	"strings"
 	"testing"
@@ -27,7 +29,19 @@ type Daemon struct {
 // and imports [Image]. It skips the test, saying why, where no daemon can run.
 func Start(t testing.TB, flags ...string) *Daemon {
 	t.Helper()
-	daemon, err := dockerd.Start(t.Context(), flags...)
+	return start(t, dockerd.Start, flags)
+}
+
+// StartIsolated is [Start] in a network namespace of its own, see
+// [dockerd.StartIsolated].
+func StartIsolated(t testing.TB, flags ...string) *Daemon {
+	t.Helper()
+	return start(t, dockerd.StartIsolated, flags)
+}
+
+func start(t testing.TB, how func(context.Context, ...string) (*dockerd.Daemon, error), flags []string) *Daemon {
+	t.Helper()
+	daemon, err := how(t.Context(), flags...)
 	var missing *dockerd.MissingError
 	if errors.As(err, &missing) {
 		t.Skip(err)
@@ -41,6 +55,18 @@ func Start(t testing.TB, flags ...string) *Daemon {
 		}
 	})
 	return &Daemon{Daemon: daemon, t: t}
+}
+
+// FreeAddress returns an address on the loopback, "127.0.0.1:port", that nothing
+// listens on, for a daemon: dockerd takes no port 0.
+func FreeAddress(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
 }
 
 // Stop is [dockerd.Daemon.Stop].

@@ -298,7 +298,7 @@ func TestDaemonTLS(t *testing.T) {
 	authority.issue(t, dir, "client", x509.ExtKeyUsageClientAuth)
 	newAuthority(t, dir, "other").issue(t, dir, "stranger", x509.ExtKeyUsageClientAuth)
 	file := func(name string) string { return filepath.Join(dir, name+".pem") }
-	address := freeAddress(t)
+	address := dockertest.FreeAddress(t)
 	d := dockertest.Start(t, "--host=tcp://"+address, "--tlsverify",
 		"--tlscacert="+file("ca"), "--tlscert="+file("server"), "--tlskey="+file("server-key"))
 
@@ -334,7 +334,7 @@ func TestDaemonTLS(t *testing.T) {
 
 // Without TLS the input works, and warns.
 func TestDaemonTCP(t *testing.T) {
-	address := freeAddress(t)
+	address := dockertest.FreeAddress(t)
 	d := dockertest.Start(t, "--host=tcp://"+address, "--tls=false")
 	s, _ := run(t, "docker+tcp://"+address, Options{})
 	d.Docker("volume", "create", "plain")
@@ -342,17 +342,6 @@ func TestDaemonTCP(t *testing.T) {
 	if !s.logged("warning") {
 		t.Errorf("no warning in the log: %q", s.LogText())
 	}
-}
-
-// freeAddress returns an address on the loopback that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // authority signs certificates.

@@ -4,6 +4,7 @@ package dockerevents
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -127,17 +128,21 @@ func TestInsecureRefused(t *testing.T) {
 		t.Errorf("told of %q", got)
 	}
 
-	address := freeAddress(t)
-	server := &http.Server{Addr: address, Handler: f}
-	go func() { _ = server.ListenAndServe() }()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: f}
+	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { _ = server.Close() })
+	address := listener.Addr().String()
 	s, _ = run(t, "docker+tcp://"+address, Options{})
 	s.eventually("the event", func() bool { return slices.Equal(insecureAt(s), []string{"tcp://" + address}) })
 }
 
 // A real daemon, on a unix socket and on TCP, and across its restart.
 func TestDaemonInsecure(t *testing.T) {
-	address := freeAddress(t)
+	address := dockertest.FreeAddress(t)
 	d := dockertest.Start(t, "--host=tcp://"+address, "--tls=false")
 	p := newProxy(t, d)
 	local, _ := run(t, "docker://"+p.path, Options{})
