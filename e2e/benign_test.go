@@ -5,7 +5,6 @@ package e2e
 import (
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +26,7 @@ import (
 // each person and program of the installation's own. What it raises below that
 // is counted in the log.
 func TestBenign(t *testing.T) {
-	work, err := scenario.Load("benign")
+	work, err := scenario.Load("benign/software")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +43,7 @@ func TestBenign(t *testing.T) {
 	options := shippedAudit(t, url)
 	options.Canary = canary
 	cluster := startCluster(t, options)
-	runner := &scenario.Runner{Engine: run, Kube: cluster, DockerHost: daemon.Host, Dir: t.TempDir()}
+	runner := &scenario.Runner{Engine: run, Kube: cluster, Docker: daemon.Daemon, Dir: t.TempDir(), Secret: canary}
 	for _, api := range []string{scenario.Kubernetes, scenario.Docker} {
 		if err := runner.Ready(t.Context(), api); err != nil {
 			t.Fatal(err)
@@ -72,7 +71,7 @@ func TestBenign(t *testing.T) {
 				t.Error(err)
 			}
 			for _, a := range of(daemon, run.Alerts()[before:]) {
-				if loud(a) {
+				if a.Loud() {
 					t.Errorf("raised %s %q: %s", a.Priority, a.Rule, a.Output)
 				}
 			}
@@ -100,7 +99,7 @@ func TestBenign(t *testing.T) {
 	alerts := of(daemon, run.Alerts()[start:])
 	logNoise(t, alerts)
 	for _, a := range alerts {
-		if loud(a) {
+		if a.Loud() {
 			t.Errorf("benign software raised %s %q: %s", a.Priority, a.Rule, a.Output)
 		}
 	}
@@ -121,7 +120,7 @@ func TestBenign(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, rule := range attack.Expect {
-				if !slices.ContainsFunc(result.Alerts, func(a engine.Alert) bool { return a.Rule == rule && loud(a) }) {
+				if !slices.ContainsFunc(result.Alerts, func(a engine.Alert) bool { return a.Rule == rule && a.Loud() }) {
 					t.Errorf("did not raise %q", rule)
 				}
 			}
@@ -154,16 +153,11 @@ func setBenignEnv(t *testing.T) {
 	for _, name := range []string{"HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"} {
 		t.Setenv(name, filepath.Join(dir, name))
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ports, err := process.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("PORT", port)
+	t.Setenv("PORT", fmt.Sprint(ports[0]))
 }
 
 // benignIdentities makes the identities of benign software, and a directory with a
@@ -297,11 +291,6 @@ func of(daemon *dockertest.Daemon, alerts []engine.Alert) []engine.Alert {
 		name := a.Fields["docker.daemon"]
 		return name != nil && name != daemon.Host
 	})
-}
-
-// loud reports whether an alert is of priority WARNING or above.
-func loud(a engine.Alert) bool {
-	return !slices.Contains([]string{"notice", "info", "informational", "debug"}, strings.ToLower(a.Priority))
 }
 
 // logNoise logs how many alerts there are of each rule and program, and one of

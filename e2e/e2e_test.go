@@ -6,7 +6,6 @@ package e2e
 
 import (
 	"context"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/containerapi/containerapi/e2e/engine"
 	"github.com/containerapi/containerapi/e2e/engine/enginetest"
 	"github.com/containerapi/containerapi/e2e/kube"
+	"github.com/containerapi/containerapi/e2e/process"
 	"github.com/containerapi/containerapi/internal/dockertest"
 )
 
@@ -86,40 +86,36 @@ func shippedAudit(t *testing.T, webhook string) kube.Options {
 // startDocker starts a Docker Engine for the length of the test.
 func startDocker(t *testing.T, flags ...string) *dockertest.Daemon {
 	t.Helper()
-	// A test that is skipped for want of a part proves nothing here.
+	requireDocker(t)
+	return dockertest.Start(t, flags...)
+}
+
+// requireDocker fails the test where no Docker Engine can be started: a test that
+// is skipped for want of a part proves nothing here.
+func requireDocker(t *testing.T) {
+	t.Helper()
 	if _, err := exec.LookPath("dockerd"); err != nil || os.Getuid() != 0 {
 		t.Fatal("needs root and a dockerd: run make setup")
 	}
-	return dockertest.Start(t, flags...)
 }
 
 // webhook returns a URL for the plugin's webhook, at a port that is free.
 func webhook(t *testing.T) (url, address string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := process.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return "http://" + l.Addr().String() + "/k8s-audit", l.Addr().String()
+	return "http://" + address + "/k8s-audit", address
 }
 
 // awaitListener waits until the engine's plugin listens, so that no event is
 // sent before.
 func awaitListener(t *testing.T, run *engine.Process, address string) {
 	t.Helper()
-	until(t, 30*time.Second, "the webhook listens", func() bool {
-		select {
-		case <-run.Ended():
-			t.Fatalf("the engine ended: %v\n%s", run.Err(), run.Stderr())
-		default:
-		}
-		conn, err := net.Dial("tcp", address)
-		if err == nil {
-			conn.Close()
-		}
-		return err == nil
-	})
+	if err := run.AwaitListener(t.Context(), address); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // until waits until a condition holds.

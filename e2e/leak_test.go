@@ -46,7 +46,7 @@ func TestNoSecrets(t *testing.T) {
 	awaitListener(t, run, address)
 	canary := newCanary()
 	cluster := startCluster(t, kube.Options{Webhook: url, Canary: canary})
-	runner := &scenario.Runner{Engine: run, Kube: cluster, DockerHost: daemon.Host, Dir: dir}
+	runner := &scenario.Runner{Engine: run, Kube: cluster, Docker: daemon.Daemon, Dir: dir}
 	t.Setenv("CANARY", canary)
 	before := len(run.Alerts())
 	for _, s := range []scenario.Scenario{

@@ -8,6 +8,7 @@ import (
 
 	"github.com/containerapi/containerapi/e2e/engine"
 	"github.com/containerapi/containerapi/e2e/scenario"
+	"github.com/containerapi/containerapi/internal/dockertest"
 )
 
 // ruleFile has the shipped rules on the plugin's own events.
@@ -26,10 +27,7 @@ func TestCoverage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scenarios, err := scenario.Load("scenarios")
-	if err != nil {
-		t.Fatal(err)
-	}
+	scenarios := loadLive(t)
 	for _, r := range rules {
 		if r.Source != source || r.Name == insecure {
 			continue
@@ -41,8 +39,8 @@ func TestCoverage(t *testing.T) {
 			t.Errorf("no scenario comes near the rule %q", r.Name)
 		}
 	}
-	for _, s := range scenarios {
-		for _, name := range slices.Concat(s.Expect, s.Allow, s.Near) {
+	for _, s := range loadScenarios(t, func(s scenario.Scenario) bool { return s.Capture == "" }) {
+		for _, name := range slices.Concat(s.Expect, s.Untapped, s.Allow, s.Near) {
 			if !slices.ContainsFunc(rules, func(r engine.Rule) bool { return r.Name == name }) {
 				t.Errorf("the scenario %q names the rule %q, which does not exist", s.Name, name)
 			}
@@ -50,18 +48,31 @@ func TestCoverage(t *testing.T) {
 	}
 }
 
-// TestScenarios runs all scenarios in one engine, both APIs at once.
-func TestScenarios(t *testing.T) {
-	scenarios, err := scenario.Load("scenarios")
+// loadScenarios returns the attacks and the benign work of one kind.
+func loadScenarios(t *testing.T, kind func(scenario.Scenario) bool) []scenario.Scenario {
+	t.Helper()
+	all, err := scenario.Load("attack", "benign")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return slices.DeleteFunc(all, func(s scenario.Scenario) bool { return !kind(s) })
+}
+
+func loadLive(t *testing.T) []scenario.Scenario {
+	t.Helper()
+	return loadScenarios(t, scenario.Scenario.Live)
+}
+
+// TestScenarios runs all live scenarios in one engine, both APIs at once.
+func TestScenarios(t *testing.T) {
+	scenarios := loadLive(t)
 	marker, err := scenario.WriteMarkerRule(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	// One of the attacks finds the API at the port that it has without TLS.
-	daemon := startDocker(t, "--host", "tcp://127.0.0.1:2375", "--tls=false")
+	requireDocker(t)
+	daemon := dockertest.StartIsolated(t, "--host", "tcp://127.0.0.1:2375", "--tls=false")
 	url, address := webhook(t)
 	run := startEngine(t, plugin(t, url+",docker://"+daemon.Socket), marker, ruleFile, known)
 	awaitListener(t, run, address)
@@ -69,7 +80,7 @@ func TestScenarios(t *testing.T) {
 	options := shippedAudit(t, url)
 	options.Canary, options.Flags = canary, []string{"--enable-logs-handler=true"}
 	cluster := startCluster(t, options)
-	runner := &scenario.Runner{Engine: run, Kube: cluster, DockerHost: daemon.Host, Dir: t.TempDir()}
+	runner := &scenario.Runner{Engine: run, Kube: cluster, Docker: daemon.Daemon, Dir: t.TempDir(), Secret: canary}
 	for _, api := range []string{scenario.Kubernetes, scenario.Docker} {
 		if err := runner.Ready(t.Context(), api); err != nil {
 			t.Fatal(err)

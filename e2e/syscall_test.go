@@ -4,16 +4,14 @@ package e2e
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/containerapi/containerapi/e2e/engine"
 	"github.com/containerapi/containerapi/e2e/engine/enginetest"
+	"github.com/containerapi/containerapi/e2e/scenario"
 )
 
 const (
@@ -21,38 +19,24 @@ const (
 	captures     = "testdata/captures"
 )
 
-// capture is a recording of system calls that Falco's driver made of real
-// software.
-type capture struct {
-	File string
-	// Done says what the software did.
-	Done string
-	// Expect are the rules that it raises, as often as it does.
-	Expect []string
-	// CloseTo is the rule that benign software comes close to.
-	CloseTo string `yaml:"close_to"`
-}
-
-func loadCaptures(t *testing.T) []capture {
+// loadCaptured returns the scenarios of a directory that are captures of system
+// calls.
+func loadCaptured(t *testing.T, dir string) []scenario.Scenario {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(captures, "captures.yaml"))
+	all, err := scenario.Load(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var all []capture
-	if err := yaml.Unmarshal(text, &all); err != nil {
-		t.Fatalf("captures.yaml: %v", err)
-	}
-	return all
+	return slices.DeleteFunc(all, func(s scenario.Scenario) bool { return s.Capture == "" })
 }
 
-// TestSyscallRules proves each rule on system calls by what was recorded: an
+// TestSyscallRules proves each rule on system calls by what was captured: an
 // attack that raises it, and benign software that comes close and does not.
 func TestSyscallRules(t *testing.T) {
 	e := enginetest.Find(t)
-	for _, c := range loadCaptures(t) {
-		t.Run(c.File, func(t *testing.T) {
-			file, err := filepath.Abs(filepath.Join(captures, c.File))
+	for _, s := range slices.Concat(loadCaptured(t, "attack"), loadCaptured(t, "benign")) {
+		t.Run(s.Capture, func(t *testing.T) {
+			file, err := filepath.Abs(filepath.Join(captures, s.Capture+".scap"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,27 +52,27 @@ func TestSyscallRules(t *testing.T) {
 				t.Logf("%s: %s", a.Priority, a.Output)
 			}
 			slices.Sort(raised)
-			want := slices.Sorted(slices.Values(c.Expect))
+			want := slices.Sorted(slices.Values(s.Expect))
 			if !slices.Equal(raised, want) {
-				t.Errorf("%s\nraised %q\n  want %q", c.Done, raised, want)
+				t.Errorf("%s\nraised %q\n  want %q", s.Name, raised, want)
 			}
 		})
 	}
 }
 
 // TestSyscallCoverage proves that every rule on system calls has an attack and
-// benign software, and that every recording is in the table.
+// benign software, and that every capture has a scenario.
 func TestSyscallCoverage(t *testing.T) {
 	rules, err := engine.LoadRules(syscallRules)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := loadCaptures(t)
+	attacks, benign := loadCaptured(t, "attack"), loadCaptured(t, "benign")
 	for _, r := range rules {
-		if !slices.ContainsFunc(all, func(c capture) bool { return c.CloseTo == "" && slices.Contains(c.Expect, r.Name) }) {
+		if !slices.ContainsFunc(attacks, func(s scenario.Scenario) bool { return slices.Contains(s.Expect, r.Name) }) {
 			t.Errorf("no capture of an attack raises the rule %q", r.Name)
 		}
-		if !slices.ContainsFunc(all, func(c capture) bool { return c.CloseTo == r.Name && !slices.Contains(c.Expect, r.Name) }) {
+		if !slices.ContainsFunc(benign, func(s scenario.Scenario) bool { return slices.Contains(s.Near, r.Name) }) {
 			t.Errorf("no capture of benign software comes close to the rule %q", r.Name)
 		}
 	}
@@ -96,14 +80,15 @@ func TestSyscallCoverage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range files {
-		if !slices.ContainsFunc(all, func(c capture) bool { return c.File == filepath.Base(file) }) {
-			t.Errorf("%s is not in captures.yaml", file)
-		}
+	all := slices.Concat(attacks, benign)
+	if len(files) != len(all) {
+		t.Errorf("there are %d captures, but %d scenarios of one", len(files), len(all))
 	}
-	for _, c := range all {
-		if c.CloseTo != "" && !slices.ContainsFunc(rules, func(r engine.Rule) bool { return r.Name == c.CloseTo }) {
-			t.Errorf("%s comes close to the rule %q, which does not exist", c.File, c.CloseTo)
+	for _, s := range all {
+		for _, name := range slices.Concat(s.Expect, s.Near) {
+			if !slices.ContainsFunc(rules, func(r engine.Rule) bool { return r.Name == name }) {
+				t.Errorf("the scenario %q names the rule %q, which does not exist", s.Name, name)
+			}
 		}
 	}
 }

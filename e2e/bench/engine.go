@@ -12,10 +12,14 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/containerapi/containerapi/e2e/engine"
 )
 
-// An engine loads a plugin and runs a rule over all events of its source.
-type engine interface {
+// A runner runs a load in an engine: a plugin, and a rule over all events of its
+// source. It prints less than what package engine makes of it, so that the events
+// are measured.
+type runner interface {
 	// String says which program and which version it is.
 	String() string
 	// command returns the command that runs l, and writes one line for each
@@ -45,22 +49,21 @@ type result struct {
 	alerts int
 }
 
-// findEngine returns the program that FALCO names, falco of the PATH, or
-// sysdig in the root directory.
-func findEngine(ctx context.Context, root string) (engine, error) {
-	path := os.Getenv("FALCO")
-	if path == "" {
-		path, _ = exec.LookPath("falco")
+// findRunner returns the runner for the engine that there is.
+func findRunner(ctx context.Context) (runner, error) {
+	e, err := engine.Find(ctx)
+	if err != nil {
+		return nil, err
 	}
-	if path != "" {
-		return newFalco(ctx, path)
+	if e.IsFalco() {
+		return falco{e}, nil
 	}
-	return newSysdig(ctx, root)
+	return sysdig{e}, nil
 }
 
 // run runs the engine to the end of the source. Its files, which are removed,
 // are in a new directory below dir.
-func run(ctx context.Context, e engine, l load, dir string) (result, error) {
+func run(ctx context.Context, e runner, l load, dir string) (result, error) {
 	dir, err := os.MkdirTemp(dir, "run")
 	if err != nil {
 		return result{}, err

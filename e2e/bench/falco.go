@@ -5,30 +5,17 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+
+	"github.com/containerapi/containerapi/e2e/engine"
 )
 
 // falco is the engine that the plugin is made for.
-type falco struct {
-	path, version string
-}
+type falco struct{ engine.Engine }
 
-func newFalco(ctx context.Context, path string) (engine, error) {
-	out, err := exec.CommandContext(ctx, path, "--version").Output()
-	if err != nil {
-		return nil, fmt.Errorf("the Falco that FALCO or PATH names: %s --version: %w", path, err)
-	}
-	version, _, _ := strings.Cut(string(out), "\n")
-	return &falco{path: path, version: strings.Replace(version, " version:", "", 1)}, nil
-}
-
-func (f *falco) String() string { return f.version }
-
-func (f *falco) command(ctx context.Context, l load, dir string, alerts *os.File) (*exec.Cmd, error) {
+func (f falco) command(ctx context.Context, l load, dir string, alerts *os.File) (*exec.Cmd, error) {
 	rules := l.rules
 	if len(rules) == 0 {
 		file := filepath.Join(dir, "rule.yaml")
@@ -67,7 +54,7 @@ func (f *falco) command(ctx context.Context, l load, dir string, alerts *os.File
 	if err != nil {
 		return nil, err
 	}
-	return exec.CommandContext(ctx, f.path, "-c", config, "--enable-source", l.source), nil
+	return f.Exec(ctx, "-c", config, "--enable-source", l.source), nil
 }
 
 // writeYAML writes a value as JSON, which is YAML as well.

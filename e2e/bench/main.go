@@ -49,10 +49,9 @@ const (
 )
 
 type options struct {
-	n, rounds, long    int
-	minSix, minRules   float64
-	recordings, sysdig string
-	rules              string
+	n, rounds, long   int
+	minSix, minRules  float64
+	recordings, rules string
 }
 
 func main() {
@@ -70,7 +69,6 @@ func main() {
 	flag.Float64Var(&o.minRules, "min-rules", 4, "how many times k8saudit's events/s there must be with all rules")
 	flag.StringVar(&o.recordings, "recordings", "testdata/recordings", "directory of the recorded events")
 	flag.StringVar(&o.rules, "rules", "../rules/containerapi_rules.yaml", "pattern of the rule files")
-	flag.StringVar(&o.sysdig, "sysdig-root", filepath.Join(cache, "debian-forky"), "directory of the Debian with sysdig that make setup installs where there is no falco")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -88,7 +86,7 @@ func bench(ctx context.Context, o options, cache string, out io.Writer) error {
 	if o.n < 1000 || o.rounds < 1 {
 		return fmt.Errorf("-n must be at least 1000 and -rounds at least 1, not %d and %d", o.n, o.rounds)
 	}
-	e, err := findEngine(ctx, o.sysdig)
+	e, err := findRunner(ctx)
 	if err != nil {
 		return err
 	}
@@ -175,7 +173,7 @@ func goal(c, other *contestant, least float64) error {
 }
 
 // flat measures whether ten times as many events need more memory.
-func flat(ctx context.Context, out io.Writer, e engine, dir string, l load, events []recorded, n int) error {
+func flat(ctx context.Context, out io.Writer, e runner, dir string, l load, events []recorded, n int) error {
 	say("memory over %d events", n)
 	var peaks [2]int64
 	for i, count := range []int{n / part, n} {

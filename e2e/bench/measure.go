@@ -26,7 +26,7 @@ type contestant struct {
 }
 
 // measure runs one round of a contestant.
-func (c *contestant) measure(ctx context.Context, e engine, dir string) error {
+func (c *contestant) measure(ctx context.Context, e runner, dir string) error {
 	small, err := c.run(ctx, e, dir, c.small)
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func (c *contestant) add(small, large result) error {
 	return nil
 }
 
-func (c *contestant) run(ctx context.Context, e engine, dir, open string) (result, error) {
+func (c *contestant) run(ctx context.Context, e runner, dir, open string) (result, error) {
 	l := c.load
 	l.open = open
 	return run(ctx, e, l, dir)

@@ -24,6 +24,10 @@ import (
 type Engine interface {
 	// String says which program and which version it is.
 	String() string
+	// IsFalco reports whether it is Falco, and not what stands in for it.
+	IsFalco() bool
+	// Exec returns the command that runs the program with arguments of its own.
+	Exec(ctx context.Context, args ...string) *exec.Cmd
 	// command returns the command that runs the configuration, with files of
 	// its own in dir, and a reader of the lines that it prints.
 	command(c Config, dir string) (*exec.Cmd, lineReader, error)
@@ -72,6 +76,17 @@ type Alert struct {
 	// Fields are the values of the fields in the output, nil where the event
 	// has none.
 	Fields map[string]any
+	// Printed is when the engine printed it.
+	Printed time.Time
+}
+
+// Loud reports whether the alert is of priority WARNING or above.
+func (a Alert) Loud() bool {
+	switch strings.ToLower(a.Priority) {
+	case "notice", "info", "informational", "debug":
+		return false
+	}
+	return true
 }
 
 // Find returns the engine to use: the program that the environment variable
@@ -159,6 +174,15 @@ func (p *Process) Stop() error {
 	return errors.Join(err, p.broken, os.RemoveAll(p.dir))
 }
 
+// AwaitListener waits until the plugin listens at an address, so that no event is
+// sent before.
+func (p *Process) AwaitListener(ctx context.Context, address string) error {
+	if err := p.Process.AwaitListener(ctx, address); err != nil {
+		return fmt.Errorf("%w\n%s", err, p.Stderr())
+	}
+	return nil
+}
+
 // Stdout returns what the engine printed until now.
 func (p *Process) Stdout() string { return p.stdout.String() }
 
@@ -224,6 +248,7 @@ func (p *Process) take(b []byte) (int, error) {
 			p.broken = fmt.Errorf("read what the engine prints: %w", err)
 		}
 		if ok {
+			alert.Printed = time.Now()
 			p.alerts = append(p.alerts, alert)
 		}
 		if ok || err != nil {
@@ -247,10 +272,10 @@ func (p Plugin) initText() (string, error) {
 }
 
 // firstLine runs a program and returns the first line that it prints.
-func firstLine(ctx context.Context, name string, args ...string) (string, error) {
-	out, err := exec.CommandContext(ctx, name, args...).Output()
+func firstLine(cmd *exec.Cmd) (string, error) {
+	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
+		return "", fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err)
 	}
 	line, _, _ := strings.Cut(string(out), "\n")
 	return strings.TrimSpace(line), nil

@@ -22,14 +22,22 @@ type falco struct {
 }
 
 func newFalco(ctx context.Context, path string) (Engine, error) {
-	version, err := firstLine(ctx, path, "--version")
+	f := &falco{path: path}
+	version, err := firstLine(f.Exec(ctx, "--version"))
 	if err != nil {
 		return nil, fmt.Errorf("the Falco that FALCO or PATH names: %w", err)
 	}
-	return &falco{path: path, version: strings.TrimPrefix(version, "Falco version: ")}, nil
+	f.version = strings.TrimPrefix(version, "Falco version: ")
+	return f, nil
 }
 
 func (f *falco) String() string { return "Falco " + f.version }
+
+func (f *falco) IsFalco() bool { return true }
+
+func (f *falco) Exec(ctx context.Context, args ...string) *exec.Cmd {
+	return exec.CommandContext(ctx, f.path, args...)
+}
 
 func (f *falco) command(c Config, dir string) (*exec.Cmd, lineReader, error) {
 	var plugins []map[string]any

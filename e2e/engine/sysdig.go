@@ -40,8 +40,7 @@ func newSysdig(ctx context.Context) (Engine, error) {
 	if _, err := os.Stat(s.program()); err != nil {
 		return nil, fmt.Errorf("there is no engine: install Falco or name it in FALCO, or let `make setup` prepare one: %w", err)
 	}
-	name, args := s.argv("--version")
-	if s.version, err = firstLine(ctx, name, args...); err != nil {
+	if s.version, err = firstLine(s.Exec(ctx, "--version")); err != nil {
 		return nil, err
 	}
 	s.version = strings.TrimPrefix(s.version, "sysdig version ")
@@ -49,6 +48,13 @@ func newSysdig(ctx context.Context) (Engine, error) {
 }
 
 func (s *sysdig) String() string { return "sysdig " + s.version + " (no Falco was found)" }
+
+func (s *sysdig) IsFalco() bool { return false }
+
+func (s *sysdig) Exec(ctx context.Context, args ...string) *exec.Cmd {
+	name, args := s.argv(args...)
+	return exec.CommandContext(ctx, name, args...)
+}
 
 func (s *sysdig) program() string { return filepath.Join(s.root, "usr/bin/sysdig") }
 

@@ -15,7 +15,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -29,6 +28,7 @@ import (
 	"github.com/containerapi/containerapi/e2e/engine"
 	"github.com/containerapi/containerapi/e2e/engine/enginetest"
 	"github.com/containerapi/containerapi/e2e/kube"
+	"github.com/containerapi/containerapi/e2e/process"
 	"github.com/containerapi/containerapi/internal/dockertest"
 )
 
@@ -102,7 +102,10 @@ func TestClusterEngine(t *testing.T) {
 		p.Init[key] = filepath.Join(dir, filepath.Base(fmt.Sprint(path)))
 	}
 	certificate := writeSecret(t, dir)
-	address := freeAddress(t)
+	address, err := process.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
 	p.Open = strings.Replace(p.Open, "0.0.0.0:9765", address, 1)
 	run := start(t, p)
 
@@ -283,17 +286,6 @@ func absolute(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// freeAddress returns an address on loopback that is free.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // writeSecret writes the files of the Secret that the overlay for clusters

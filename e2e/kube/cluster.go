@@ -12,7 +12,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -116,10 +115,10 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 
 func (c *Cluster) start(ctx context.Context, o Options) error {
 	var err error
-	if c.kubectl, err = program("kubectl"); err != nil {
+	if c.kubectl, err = programs.Program("kubectl"); err != nil {
 		return err
 	}
-	apiserver, err := program("kube-apiserver")
+	apiserver, err := programs.Program("kube-apiserver")
 	if err != nil {
 		return err
 	}
@@ -134,7 +133,7 @@ func (c *Cluster) start(ctx context.Context, o Options) error {
 	); err != nil {
 		return err
 	}
-	ports, err := freePorts(3)
+	ports, err := process.FreePorts(3)
 	if err != nil {
 		return err
 	}
@@ -383,18 +382,4 @@ func (c *Cluster) Stop() error {
 func (c *Cluster) logTail(name string) string {
 	text := c.logs[name].String()
 	return text[max(0, len(text)-4096):]
-}
-
-// freePorts returns ports that nothing listens on.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
 }

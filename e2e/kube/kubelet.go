@@ -73,14 +73,14 @@ syncFrequency: 1s
 // killed, as that of a pod's sandbox does. The kubelet has to be stopped with
 // [Kubelet.Stop].
 func (c *Cluster) StartKubelet(ctx context.Context, image, file string) (*Kubelet, error) {
-	program, err := program("kubelet")
+	program, err := programs.Program("kubelet")
 	if err != nil {
 		return nil, err
 	}
 	if err := c.AddUser(kubeletNode, "system:node:"+kubeletNode, "system:nodes"); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(1)
+	ports, err := process.FreePorts(1)
 	if err != nil {
 		return nil, err
 	}

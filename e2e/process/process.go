@@ -6,9 +6,11 @@ package process
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os/exec"
 	"runtime"
 	"sync"
@@ -91,6 +93,52 @@ func (p *Process) Stop(signal syscall.Signal, limit time.Duration) error {
 		_ = syscall.Kill(-p.pid, syscall.SIGKILL)
 		<-p.ended
 		return fmt.Errorf("%s did not end within %s of signal %v", p.name, limit, signal)
+	}
+}
+
+// listenLimit is how long a program may take until it listens.
+const listenLimit = 30 * time.Second
+
+// FreePorts returns ports of the loopback that nothing listens on, for programs
+// that cannot choose one by themselves.
+func FreePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+// FreeAddress is [FreePorts] for one program, as "127.0.0.1:port".
+func FreeAddress() (string, error) {
+	ports, err := FreePorts(1)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("127.0.0.1:%d", ports[0]), nil
+}
+
+// AwaitListener waits until something listens at an address, as the process is to
+// do. It is an error if the process ends before, or takes more than 30 seconds.
+func (p *Process) AwaitListener(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, listenLimit)
+	defer cancel()
+	for {
+		if conn, err := net.Dial("tcp", address); err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-p.ended:
+			return fmt.Errorf("%s ended before it listened on %s: %v", p.name, address, p.err)
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not listen on %s: %w", p.name, address, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 }
 

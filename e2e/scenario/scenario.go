@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package scenario runs attacks and benign work against real container APIs and
-// says which alerts they raised.
+// Package scenario has the attacks and the benign work that the rules are held to,
+// and runs those that are live against real container APIs.
+//
+// They are files of one schema, [Scenario]: those in attack must raise alerts,
+// those in benign come close to an attack, and those in benign/software are
+// programs that use the APIs all day.
 package scenario
 
 import (
 	"bytes"
+	"embed"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"io/fs"
+	"path"
 	"slices"
 	"strings"
 
@@ -24,78 +29,124 @@ const (
 )
 
 // Scenario is something that a person or program does, and the alerts that it
-// must raise.
+// must raise. It is run live, or was recorded, or was captured: exactly one of
+// Run, Recording and Capture is set.
 type Scenario struct {
 	// Name says what is done, in a few words.
 	Name string `yaml:"name"`
 	// Why says why it must or must not raise an alert, where that is not
 	// obvious.
 	Why string `yaml:"why"`
-	// API is the API it goes through.
+	// API is the API it goes through. A capture has none: it shows programs, as
+	// the kernel sees them.
 	API string `yaml:"api"`
 	// As is the user of the cluster who does it; for Kubernetes only.
 	As string `yaml:"as"`
 	// Before, Run and After are scripts of sh that end at the first command
 	// that fails, which is an error. What Before and After raise does not
-	// count.
+	// count. PASSWORD in their environment is what containers may have as a
+	// secret.
 	Before string `yaml:"before"`
 	Run    string `yaml:"run"`
 	After  string `yaml:"after"`
-	// Expect names the rule of each alert that Run must raise, in any
-	// order; a rule that must raise two alerts is named twice. No other
-	// alert may be raised.
+	// Recording is a file of events, as a path in testdata/recordings without
+	// .jsonl.gz.
+	Recording string `yaml:"recording"`
+	// Capture is a file of system calls, by its name in testdata/captures
+	// without .scap.
+	Capture string `yaml:"capture"`
+	// Expect names the rule of each alert that it must raise, in the order of a
+	// recording and in any order else; a rule that must raise two alerts is
+	// named twice. No other alert may be raised.
 	Expect []string `yaml:"expect"`
-	// Allow names rules below the priority WARNING that Run may raise as
-	// well, any number of times.
+	// Untapped is the same where the requests to the Docker API cannot be seen,
+	// only its events. It is for the attacks that the demo shows.
+	Untapped []string `yaml:"untapped"`
+	// Allow names rules below the priority WARNING that may be raised as well,
+	// any number of times.
 	Allow []string `yaml:"allow"`
-	// Near names the rules that Run comes close to and must not raise.
+	// Near names the rules that it comes close to and must not raise.
 	Near []string `yaml:"near"`
 }
 
-// Load reads the scenarios of all YAML files in a directory, by file name.
-func Load(dir string) ([]Scenario, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
-	if err != nil {
-		return nil, err
-	}
+//go:embed attack/*.yaml benign/*.yaml benign/software/*.yaml
+var files embed.FS
+
+// Load returns the scenarios of directories: attack, benign or benign/software,
+// each by file name.
+func Load(directories ...string) ([]Scenario, error) { return load(files, directories...) }
+
+func load(fsys fs.FS, directories ...string) ([]Scenario, error) {
 	var all []Scenario
-	for _, name := range files {
-		text, err := os.ReadFile(name)
+	for _, dir := range directories {
+		names, err := fs.Glob(fsys, path.Join(dir, "*.yaml"))
 		if err != nil {
 			return nil, err
 		}
-		var scenarios []Scenario
-		decoder := yaml.NewDecoder(bytes.NewReader(text))
-		decoder.KnownFields(true)
-		if err := decoder.Decode(&scenarios); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+		before := len(all)
+		for _, name := range names {
+			scenarios, err := read(fsys, name)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			all = append(all, scenarios...)
 		}
-		for _, s := range scenarios {
-			if err := s.validate(); err != nil {
-				return nil, fmt.Errorf("%s: scenario %q: %w", name, s.Name, err)
-			}
-			if slices.ContainsFunc(all, func(other Scenario) bool { return other.Name == s.Name }) {
-				return nil, fmt.Errorf("%s: there are two scenarios %q", name, s.Name)
-			}
-			all = append(all, s)
+		if len(all) == before {
+			return nil, fmt.Errorf("no scenarios in %s", dir)
 		}
 	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("no scenarios in %s", dir)
+	names := make(map[string]bool)
+	for _, s := range all {
+		if names[s.Name] {
+			return nil, fmt.Errorf("there are two scenarios %q", s.Name)
+		}
+		names[s.Name] = true
 	}
 	return all, nil
 }
 
+// read returns the scenarios of a file.
+func read(fsys fs.FS, name string) ([]Scenario, error) {
+	text, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return nil, err
+	}
+	var scenarios []Scenario
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(&scenarios); err != nil {
+		return nil, err
+	}
+	for _, s := range scenarios {
+		if err := s.validate(); err != nil {
+			return nil, fmt.Errorf("scenario %q: %w", s.Name, err)
+		}
+	}
+	return scenarios, nil
+}
+
 func (s Scenario) validate() error {
+	ways := 0
+	for _, way := range []string{s.Run, s.Recording, s.Capture} {
+		if way != "" {
+			ways++
+		}
+	}
 	switch {
-	case s.Name == "" || s.Run == "":
-		return errors.New("needs a name and something to run")
-	case s.API == Kubernetes && s.As == "":
+	case s.Name == "":
+		return errors.New("needs a name")
+	case ways != 1:
+		return errors.New("needs one of run, recording and capture")
+	case s.Run == "" && (s.Before != "" || s.After != "" || s.As != ""):
+		return errors.New("only what is run has before, after and as")
+	case s.Capture != "" && s.API != "":
+		return errors.New("a capture goes through no api")
+	case s.Capture == "" && s.API != Kubernetes && s.API != Docker:
+		return fmt.Errorf("api is %q, but must be %s or %s", s.API, Kubernetes, Docker)
+	case s.Run != "" && s.API == Kubernetes && s.As == "":
 		return errors.New("needs a user: as")
 	case s.API == Docker && s.As != "":
 		return errors.New("docker knows no users: as")
-	case s.API != Kubernetes && s.API != Docker:
-		return fmt.Errorf("api is %q, but must be %s or %s", s.API, Kubernetes, Docker)
 	}
 	for _, rule := range s.Near {
 		if slices.Contains(s.Expect, rule) || slices.Contains(s.Allow, rule) {
@@ -104,6 +155,9 @@ func (s Scenario) validate() error {
 	}
 	return nil
 }
+
+// Live reports whether the scenario is run.
+func (s Scenario) Live() bool { return s.Run != "" }
 
 // essential are the fields without which nobody can act on an alert.
 var essential = []string{
@@ -121,15 +175,6 @@ func aboutContainer(operation string) bool {
 	return strings.HasPrefix(operation, "container.")
 }
 
-// loud reports whether an alert is of priority WARNING or above.
-func loud(a engine.Alert) bool {
-	switch strings.ToLower(a.Priority) {
-	case "notice", "info", "informational", "debug":
-		return false
-	}
-	return true
-}
-
 // Check compares the alerts that a scenario raised with those that it must
 // raise, and returns what is wrong.
 func (s Scenario) Check(alerts []engine.Alert) []string {
@@ -138,7 +183,7 @@ func (s Scenario) Check(alerts []engine.Alert) []string {
 	for _, a := range alerts {
 		if i := slices.Index(missing, a.Rule); i >= 0 {
 			missing = slices.Delete(missing, i, i+1)
-		} else if !slices.Contains(s.Allow, a.Rule) || loud(a) {
+		} else if !slices.Contains(s.Allow, a.Rule) || a.Loud() {
 			wrong = append(wrong, fmt.Sprintf("raised %q, which it must not: %s", a.Rule, a.Output))
 		}
 		operation, _ := a.Fields["api.operation"].(string)

@@ -3,10 +3,9 @@
 package scenario
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/containerapi/containerapi/e2e/engine"
 )
@@ -59,16 +58,34 @@ func TestLoadErrors(t *testing.T) {
 		"- {name: a, api: kubernetes, run: x}": "needs a user",
 		"- {name: a, api: docker, as: b, run: x}":                            "knows no users",
 		"- {name: a, api: podman, run: x}":                                   `api is "podman"`,
-		"- {name: a, api: docker}":                                           "something to run",
+		"- {name: a, api: docker}":                                           "one of run, recording and capture",
+		"- {name: a, api: docker, run: x, recording: y}":                     "one of run, recording and capture",
+		"- {name: a, api: docker, recording: y, before: x}":                  "only what is run",
+		"- {name: a, api: docker, capture: y}":                               "through no api",
+		"- {name: a, api: docker, run: x, expect: [b], near: [b]}":           "comes near",
 		"- {name: a, api: docker, run: x, exepct: []}":                       "exepct",
 		"- {name: a, api: docker, run: x}\n- {name: a, api: docker, run: y}": "two scenarios",
 	} {
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), want) {
+		files := fstest.MapFS{"attack/a.yaml": &fstest.MapFile{Data: []byte(text)}}
+		if _, err := load(files, "attack"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s gave %v, want %s", text, err, want)
 		}
+	}
+}
+
+// TestLoad proves that the names of all scenarios are different, and those of the
+// files that they refer to as well.
+func TestLoad(t *testing.T) {
+	all, err := Load("attack", "benign", "benign/software")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := make(map[string]string)
+	for _, s := range all {
+		file := s.Recording + s.Capture
+		if other, ok := files[file]; ok && file != "" {
+			t.Errorf("%q and %q are of the same file %s", s.Name, other, file)
+		}
+		files[file] = s.Name
 	}
 }

@@ -141,7 +141,4 @@ func TestIsolated(t *testing.T) {
 			t.Errorf("the daemon of %q answers, want that of %q", got, want)
 		}
 	}
-	if err := new(Daemon).Enter(func() error { return nil }); err == nil {
-		t.Error("a daemon without a network namespace was entered")
-	}
 }

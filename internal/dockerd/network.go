@@ -31,14 +31,10 @@ func StartIsolated(ctx context.Context, flags ...string) (*Daemon, error) {
 	return d, err
 }
 
-// Enter calls f on a thread in the daemon's network namespace: the connections
-// that f makes and the processes that it starts are there. Both must have ended,
-// or need that thread no more, when f returns. It is an error if the daemon was
-// not started with [StartIsolated].
+// Enter calls f on a thread in the daemon's network namespace, if it has one of
+// its own: the connections that f makes and the processes that it starts are
+// there. Neither may need that thread when f has returned.
 func (d *Daemon) Enter(f func() error) error {
-	if d.network == nil {
-		return errors.New("this Docker Engine has no network namespace of its own")
-	}
 	return onThread(func() error {
 		if err := d.enterNetwork(); err != nil {
 			return err

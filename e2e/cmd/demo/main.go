@@ -17,7 +17,6 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -45,16 +44,11 @@ const (
 	recordings = "testdata/recordings"
 )
 
-// listenLimit is how long the engine may take until the plugin's webhook
-// listens.
-const listenLimit = 30 * time.Second
-
 func main() {
-	live := flag.Bool("live", false, "build kube-apiserver if it was never built, which takes some five minutes")
-	recorded := flag.Bool("recorded", false, "use the recorded audit log even if kube-apiserver was built")
+	road := flag.String("kubernetes", "", "`recorded`: take the recorded audit log; live: start kube-apiserver, and build it, which takes some\nfive minutes, if it was never built. The default is live if it was built, else recorded")
 	flag.Parse()
-	if *live && *recorded || flag.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "usage: demo [-live | -recorded]")
+	if flag.NArg() > 0 || !slices.Contains([]string{"", live, recorded}, *road) {
+		fmt.Fprintln(os.Stderr, "usage: demo [-kubernetes live | -kubernetes recorded]")
 		os.Exit(2)
 	}
 	if os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" || !term.IsTerminal(int(os.Stdout.Fd())) {
@@ -64,33 +58,48 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	var started parts
-	err := run(ctx, &started, *live, *recorded)
+	var d demo
+	err := d.run(ctx, *road)
 	if ctx.Err() != nil {
 		err = errors.New("interrupted")
 	}
-	if err = errors.Join(err, started.end()); err != nil {
+	if err = errors.Join(err, d.end()); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-// parts are what has been started, as the functions that end it.
-type parts []func() error
+// The values of the flag -kubernetes.
+const (
+	live     = "live"
+	recorded = "recorded"
+)
 
-func (p *parts) add(end func() error) { *p = append(*p, end) }
+// demo is the demo with all that it starts.
+type demo struct {
+	report *report
+	runner *scenario.Runner
+	// secrets must show nowhere.
+	secrets []string
+	// roads are those that acts can take.
+	roads []road
+	// ends are the functions that end what was started.
+	ends []func() error
+}
 
-// end ends all of them, the last one first.
-func (p *parts) end() error {
+func (d *demo) atEnd(end func() error) { d.ends = append(d.ends, end) }
+
+// end ends all that was started, the last one first.
+func (d *demo) end() error {
 	var all error
-	for _, end := range slices.Backward(*p) {
+	for _, end := range slices.Backward(d.ends) {
 		all = errors.Join(all, end())
 	}
 	return all
 }
 
-// run is the demo. It adds all that it starts to started, also if it fails.
-func run(ctx context.Context, started *parts, live, recorded bool) error {
+// run is the demo. What it starts is left to end, also if it fails.
+func (d *demo) run(ctx context.Context, kubernetesRoad string) error {
 	if os.Getuid() != 0 {
 		return errors.New("needs root, to start a Docker Engine")
 	}
@@ -103,17 +112,41 @@ func run(ctx context.Context, started *parts, live, recorded bool) error {
 	if err != nil {
 		return err
 	}
-	report := newReport(os.Stdout, rules)
-	if live {
-		if err := build(ctx, report); err != nil {
+	all, err := loadActs()
+	if err != nil {
+		return err
+	}
+	d.report = newReport(os.Stdout, rules)
+	if kubernetesRoad == live {
+		if err := build(ctx, d.report); err != nil {
 			return err
 		}
 	}
+	if err := d.prepare(); err != nil {
+		return err
+	}
+	d.report.printf("%s\n\n", bold.Sprint("Credential theft through container APIs, and what sees it"))
+	if err := d.startDocker(ctx); err != nil {
+		return err
+	}
+	if err := d.startEngine(ctx); err != nil {
+		return err
+	}
+	d.report.part("Rules", fmt.Sprintf("%d in %s, tuned by %s", len(rules), filepath.Base(rulesFile), filepath.Base(knownFile)))
+	if err := d.startKubernetes(ctx, kubernetesRoad); err != nil {
+		return err
+	}
+	return d.perform(ctx, all)
+}
+
+// prepare makes the directory of all that is written, and the secret that is
+// planted.
+func (d *demo) prepare() error {
 	dir, err := os.MkdirTemp("", "demo")
 	if err != nil {
 		return err
 	}
-	started.add(func() error { return os.RemoveAll(dir) })
+	d.atEnd(func() error { return os.RemoveAll(dir) })
 	// What is killed in the midst of its work cleans up nothing: let it leave
 	// its files where they go with the rest.
 	if err := os.Setenv("TMPDIR", dir); err != nil {
@@ -122,80 +155,111 @@ func run(ctx context.Context, started *parts, live, recorded bool) error {
 	// Its length is a multiple of three, so that its base64 form is in that of
 	// any text that begins with it.
 	secret := "dummy-" + rand.Text()[:24]
+	d.secrets = []string{secret}
+	d.runner = &scenario.Runner{Dir: dir, Secret: secret}
+	return nil
+}
 
-	report.printf("%s\n\n", bold.Sprint("Credential theft through container APIs, and what sees it"))
-	flags := plainFlags()
-	daemon, err := dockerd.Start(ctx, flags...)
+// startDocker starts a Docker Engine that listens at its usual port as well, in a
+// network namespace of its own.
+func (d *demo) startDocker(ctx context.Context) error {
+	daemon, err := dockerd.StartIsolated(ctx, "--host=tcp://"+plainAddress, "--tls=false")
 	if err != nil {
 		return err
 	}
-	started.add(daemon.Close)
+	d.atEnd(daemon.Close)
+	d.runner.Docker = daemon
+	d.roads = append(d.roads, docker)
 	version, err := daemon.Command(ctx, "version", "--format", "{{.Server.Version}}").Output()
 	if err != nil {
 		return fmt.Errorf("docker version: %w", err)
 	}
-	report.part("Docker", "Docker Engine "+strings.TrimSpace(string(version))+", started for this demo")
-	if len(flags) == 0 {
-		report.part("", "not over TCP: another program has "+plainAddress)
-	}
-	stages := map[string]stage{docker: &shellStage{
-		dir:    dir,
-		env:    func(string) []string { return append(daemon.Env(), "DB_PASSWORD="+secret) },
-		secret: secret,
-		marker: act{run: "docker volume create $MARK"},
-	}}
-	if err := stages[docker].perform(ctx, act{run: containers}); err != nil {
-		return fmt.Errorf("start containers: %w", err)
-	}
+	d.report.part("Docker", "Docker Engine "+strings.TrimSpace(string(version))+", started for this demo")
+	return nil
+}
 
-	rulesEngine, webhook, err := startEngine(ctx, report, dir, daemon)
+// startEngine starts the engine with the plugin, its rules and a webhook, and
+// returns when that listens and requests to Docker are seen, if they can be.
+func (d *demo) startEngine(ctx context.Context) error {
+	found, err := engine.Find(ctx)
 	if err != nil {
 		return err
 	}
-	started.add(rulesEngine.Stop)
-	untapped, err := awaitTap(ctx, rulesEngine, daemon.Socket)
+	marker, err := scenario.WriteMarkerRule(d.runner.Dir)
+	if err != nil {
+		return err
+	}
+	plugin, err := filepath.Abs(library)
+	if err != nil {
+		return err
+	}
+	address, err := process.FreeAddress()
+	if err != nil {
+		return err
+	}
+	url := "http://" + address + "/k8s-audit"
+	d.runner.Webhook = &scenario.Webhook{URL: url, Recordings: recordings}
+	run, err := engine.Start(found, engine.Config{
+		Plugins: []engine.Plugin{{Name: "containerapi", Library: plugin, Open: url + ",docker://" + d.runner.Docker.Socket}},
+		Source:  "container_api",
+		Rules:   []string{marker, rulesFile, knownFile},
+	})
+	if err != nil {
+		return err
+	}
+	d.atEnd(run.Stop)
+	d.runner.Engine = run
+	if err := run.AwaitListener(ctx, address); err != nil {
+		return err
+	}
+	d.report.part("Engine", found.String()+" with "+filepath.Base(library))
+	untapped, err := awaitTap(ctx, run, d.runner.Docker.Socket)
 	if err != nil {
 		return err
 	}
 	if untapped == "" {
-		report.part("Requests", "all to the Docker API are seen, with the process that makes them")
-	} else {
-		report.part("Requests", "to the Docker API cannot be seen here, only Docker's events; attacks that leave none are")
-		report.part("", "left out. The plugin says:")
-		report.printf("%s\n", wrap(untapped, width))
+		d.report.part("Requests", "all to the Docker API are seen, with the process that makes them")
+		return nil
 	}
-	report.part("Rules", fmt.Sprintf("%d in %s, tuned by %s", len(rules), filepath.Base(rulesFile), filepath.Base(knownFile)))
+	d.runner.Untapped = true
+	d.report.part("Requests", "to the Docker API cannot be seen here, only Docker's events; attacks that leave none are")
+	d.report.part("", "left out. The plugin says:")
+	d.report.printf("%s\n", wrap(untapped, width))
+	return nil
+}
 
-	secrets := []string{secret}
-	cluster, why, err := startCluster(ctx, kube.Options{Webhook: webhook, Canary: secret}, live, recorded)
+// startKubernetes starts a cluster, or makes the recordings the road, as it was
+// asked to or because kube-apiserver was never built.
+func (d *demo) startKubernetes(ctx context.Context, kubernetesRoad string) error {
+	why := ""
+	if kubernetesRoad != recorded {
+		cluster, err := kube.Start(ctx, kube.Options{Webhook: d.runner.Webhook.URL, Canary: d.runner.Secret})
+		if err == nil {
+			return d.useCluster(cluster)
+		}
+		if kubernetesRoad == live || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, exec.ErrNotFound) {
+			return err
+		}
+		why = " (none was built here; make setup does)"
+	}
+	d.report.part("Kubernetes", "a recorded audit log of kube-apiserver "+kube.Version+why)
+	d.roads = append(d.roads, recordedKubernetes)
+	return nil
+}
+
+// useCluster makes a cluster the road of Kubernetes.
+func (d *demo) useCluster(cluster *kube.Cluster) error {
+	d.atEnd(cluster.Stop)
+	d.runner.Kube = cluster
+	d.roads = append(d.roads, kubernetes)
+	token, err := os.ReadFile(cluster.Token)
 	if err != nil {
 		return err
 	}
-	if cluster != nil {
-		started.add(cluster.Stop)
-		token, err := os.ReadFile(cluster.Token)
-		if err != nil {
-			return err
-		}
-		// The signature is what makes a token of it.
-		secrets = append(secrets, string(token[bytes.LastIndexByte(token, '.')+1:]))
-		report.part("Kubernetes", "kube-apiserver "+kube.Version+", started for this demo")
-		stages[kubernetes] = &shellStage{dir: dir, env: cluster.Env, secret: secret, marker: act{
-			as:  "admin",
-			run: `kubectl get --raw "/healthz?mark=$MARK"`,
-		}}
-	} else {
-		report.part("Kubernetes", "a recorded audit log of kube-apiserver "+kube.Version+why)
-		stages[recordedKubernetes] = &recordedStage{dir: recordings, webhook: webhook}
-	}
-	leaked := func() error { return leaks(secrets, rulesEngine.Stdout(), rulesEngine.Stderr()) }
-	var chosen []act
-	for _, a := range acts {
-		if a, ok := a.on(untapped == "", len(flags) > 0); ok && stages[a.api] != nil {
-			chosen = append(chosen, a)
-		}
-	}
-	return perform(ctx, report, newPlayer(ctx, rulesEngine, stages), chosen, since(untapped == "", cluster != nil), leaked)
+	// The signature is what makes a token of it.
+	d.secrets = append(d.secrets, string(token[bytes.LastIndexByte(token, '.')+1:]))
+	d.report.part("Kubernetes", "kube-apiserver "+kube.Version+", started for this demo")
+	return nil
 }
 
 // since says from when latency counts: the time of an event.
@@ -210,116 +274,45 @@ func since(tapped, live bool) string {
 	return from + ", or the recorded events were sent"
 }
 
-// perform does acts and tells of them.
-func perform(ctx context.Context, report *report, player *player, acts []act, since string, leaks func() error) error {
-	for api := range player.stages {
-		if err := player.ready(ctx, api); err != nil {
+// perform does the acts whose roads are there, and reports them.
+func (d *demo) perform(ctx context.Context, acts []act) error {
+	for _, api := range []string{scenario.Docker, scenario.Kubernetes} {
+		if err := d.runner.Ready(ctx, api); err != nil {
 			return err
 		}
 	}
 	var all []outcome
-	tables := make(map[string][]outcome)
-	const benign = "Benign work"
+	tables := make(map[road][]outcome)
+	var benign []outcome
 	for _, a := range acts {
-		report.begin(a)
-		o, err := player.play(ctx, a, report.heard)
+		a, ok := a.on(!d.runner.Untapped)
+		if !ok || !slices.Contains(d.roads, a.road()) {
+			continue
+		}
+		d.report.begin(a)
+		o, err := play(ctx, d.runner, a)
 		if err != nil {
 			return err
 		}
-		report.end(o)
+		d.report.end(o)
 		all = append(all, o)
-		title := a.api
-		if len(a.expect) == 0 {
-			title = benign
+		if a.benign {
+			benign = append(benign, o)
+		} else {
+			tables[a.road()] = append(tables[a.road()], o)
 		}
-		tables[title] = append(tables[title], o)
 	}
-	report.table("Attacks through the Docker API", tables[docker])
-	report.table("Attacks through the Kubernetes API", tables[kubernetes])
-	report.table("Attacks through the Kubernetes API, recorded", tables[recordedKubernetes])
-	report.table(benign, tables[benign])
-	err := report.summary(all)
-	if leaked := leaks(); leaked != nil {
+	d.report.table("Attacks through the Docker API", tables[docker])
+	d.report.table("Attacks through the Kubernetes API", tables[kubernetes])
+	d.report.table("Attacks through the Kubernetes API, recorded", tables[recordedKubernetes])
+	d.report.table("Benign work", benign)
+	err := d.report.summary(all)
+	if leaked := leaks(d.secrets, d.runner.Engine.Stdout(), d.runner.Engine.Stderr()); leaked != nil {
 		return errors.Join(err, leaked)
 	}
-	report.printf("The planted secrets show in no alert and in no log of the plugin.\n")
-	report.printf("%s\n", wrap("Latency counts from when "+since+".", width))
+	d.report.printf("The planted secrets show in no alert and in no log of the plugin.\n")
+	d.report.printf("%s\n", wrap("Latency counts from when "+since(!d.runner.Untapped, d.runner.Kube != nil)+".", width))
 	return err
-}
-
-// startEngine starts the engine with the plugin, its rules and a webhook, and
-// returns it and the webhook's URL when that listens.
-func startEngine(ctx context.Context, report *report, dir string, daemon *dockerd.Daemon) (_ *engine.Process, url string, err error) {
-	found, err := engine.Find(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	marker, err := scenario.WriteMarkerRule(dir)
-	if err != nil {
-		return nil, "", err
-	}
-	plugin, err := filepath.Abs(library)
-	if err != nil {
-		return nil, "", err
-	}
-	address, err := freeAddress()
-	if err != nil {
-		return nil, "", err
-	}
-	url = "http://" + address + "/k8s-audit"
-	run, err := engine.Start(found, engine.Config{
-		Plugins: []engine.Plugin{{Name: "containerapi", Library: plugin, Open: url + ",docker://" + daemon.Socket}},
-		Source:  "container_api",
-		Rules:   []string{marker, rulesFile, knownFile},
-	})
-	if err != nil {
-		return nil, "", err
-	}
-	if err := awaitListener(ctx, run, address); err != nil {
-		return nil, "", errors.Join(err, run.Stop())
-	}
-	report.part("Engine", found.String()+" with "+filepath.Base(library))
-	return run, url, nil
-}
-
-// freeAddress returns an address on loopback that nothing listens on.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
-
-// awaitListener waits until the plugin's webhook listens.
-func awaitListener(ctx context.Context, run *engine.Process, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, listenLimit)
-	defer cancel()
-	for {
-		if conn, err := net.Dial("tcp", address); err == nil {
-			return conn.Close()
-		}
-		select {
-		case <-run.Ended():
-			return fmt.Errorf("the engine ended: %v\n%s", run.Err(), run.Stderr())
-		case <-ctx.Done():
-			return fmt.Errorf("the plugin does not listen on %s: %w\n%s", address, ctx.Err(), run.Stderr())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// startCluster starts a cluster. It returns none, and says why, if recordings are
-// to be used instead: as asked, or because kube-apiserver was never built.
-func startCluster(ctx context.Context, o kube.Options, live, recorded bool) (_ *kube.Cluster, why string, err error) {
-	if recorded {
-		return nil, "", nil
-	}
-	cluster, err := kube.Start(ctx, o)
-	if !live && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, exec.ErrNotFound)) {
-		return nil, " (none was built here; make setup does)", nil
-	}
-	return cluster, "", err
 }
 
 // build builds kube-apiserver and kubectl, and says how it goes.

@@ -82,13 +82,11 @@ func (r *report) begin(a act) {
 	r.printf("\n%s\n", wrap(a.line(), width))
 }
 
-// heard shows an alert as it arrives.
-func (r *report) heard(a alert) {
-	r.printf("    %s %s, after %s\n", priority(a.Priority).Sprint(short(a.Priority)), a.Rule, milliseconds(a.latency))
-}
-
-// end says what is to be said of an act when it is done.
+// end shows the alerts of an act when it is done, and what is to be said of it.
 func (r *report) end(o outcome) {
+	for _, a := range o.alerts {
+		r.printf("    %s %s, after %s\n", priority(a.Priority).Sprint(short(a.Priority)), a.Rule, milliseconds(a.latency))
+	}
 	if _, _, wrong := o.judge(); wrong != "" {
 		r.printf("    %s\n", bad.Sprint(wrong))
 	} else if len(o.alerts) == 0 {
@@ -101,7 +99,7 @@ func (a act) line() string {
 	if a.show != "" {
 		return a.show
 	}
-	return "$ " + a.run
+	return "$ " + strings.TrimSpace(a.Run)
 }
 
 // table shows acts beside what they raised.
@@ -263,7 +261,7 @@ func (r *report) summary(outcomes []outcome) error {
 		if !fine {
 			wrong = append(wrong, fmt.Sprintf("%q %s", o.title, why))
 		}
-		if len(o.expect) == 0 {
+		if o.benign {
 			benign++
 			if fine {
 				silent++

@@ -13,9 +13,16 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"github.com/containerapi/containerapi/e2e/engine"
+	"github.com/containerapi/containerapi/e2e/scenario"
 )
 
 const rules = "../../../rules/containerapi_rules.yaml"
+
+// Rules that the tests speak of.
+const (
+	read      = "Kubernetes Secret Read"
+	inspected = "Docker Container Inspected"
+)
 
 func raise(rule string, fields map[string]any) alert {
 	return alert{Alert: engine.Alert{Rule: rule, Priority: "Warning", Fields: fields}, latency: 12 * time.Millisecond}
@@ -27,12 +34,18 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	attack := act{title: "Read a secret", run: "kubectl get secret " + strings.Repeat("very/", 30) + "long", expect: []string{read}}
-	benign := act{title: "Look at pods", run: "kubectl get pods"}
+	attack := act{title: "Read a secret", Scenario: scenario.Scenario{Run: "kubectl get secret " + strings.Repeat("very/", 30) + "long", Expect: []string{read}}}
+	inspects := attack
+	inspects.Allow = []string{inspected}
+	twice := attack
+	twice.Expect = []string{read, read}
+	benign := act{title: "Look at pods", Scenario: scenario.Scenario{Run: "kubectl get pods"}, benign: true}
 	fields := map[string]any{
 		"kube.user.name": "dana", "api.object": strings.Repeat("x", 90), "api.command": nil,
-		"kube.impersonated.user": "<NA>", "docker.container.name": "",
+		"kube.impersonated.user": "<NA>", "docker.client.addr": "",
 	}
+	inspection := raise(inspected, fields)
+	inspection.Priority = "Notice"
 	for _, test := range []struct {
 		name    string
 		outcome outcome
@@ -43,14 +56,14 @@ func TestReport(t *testing.T) {
 			want: []string{"$ kubectl get secret", "WARNING " + read, "user=dana", "T1552.007", "12 ms", "1 of 1 attacks caught"}},
 		{name: "not caught", outcome: outcome{act: attack},
 			want: []string{"did not raise", "0 of 1 attacks caught"}, fails: "did not raise"},
-		{name: "caught once of twice", outcome: outcome{act: act{title: "Two", run: "x", expect: []string{read, read}}, alerts: []alert{raise(read, nil)}},
+		{name: "caught once of twice", outcome: outcome{act: twice, alerts: []alert{raise(read, nil)}},
 			want: []string{"did not raise"}, fails: "did not raise"},
 		{name: "caught by two", outcome: outcome{act: attack, alerts: []alert{raise(read, fields), raise(read, fields)}},
 			want: []string{read + " ×2"}, fails: "which it must not"},
 		{name: "could not be done", outcome: outcome{act: attack, failed: errors.New("no kubectl")},
 			want: []string{"could not be done: no kubectl"}, fails: "could not be done"},
-		{name: "inspected before", outcome: outcome{act: attack, alerts: []alert{raise(inspected, fields), raise(read, fields)}},
-			want: []string{"WARNING " + read + " │", inspected, "1 of 1 attacks caught"}},
+		{name: "inspected before", outcome: outcome{act: inspects, alerts: []alert{inspection, raise(read, fields)}},
+			want: []string{"WARNING " + read + " │", "NOTICE " + inspected, "1 of 1 attacks caught"}},
 		{name: "benign and inspected", outcome: outcome{act: benign, alerts: []alert{raise(inspected, fields)}},
 			want: []string{"which it must not"}, fails: "which it must not"},
 		{name: "client process", outcome: outcome{act: attack, alerts: []alert{raise(read, map[string]any{
@@ -65,9 +78,6 @@ func TestReport(t *testing.T) {
 			var b strings.Builder
 			r := newReport(&b, loaded)
 			r.begin(test.outcome.act)
-			for _, a := range test.outcome.alerts {
-				r.heard(a)
-			}
 			r.end(test.outcome)
 			r.table("Title", []outcome{test.outcome})
 			err := r.summary([]outcome{test.outcome})
@@ -99,30 +109,24 @@ func TestReport(t *testing.T) {
 	}
 }
 
-// TestActs proves that each act can be shown and each alert that it expects
-// raised.
+// TestActs proves that each act is a scenario that the demo can play and show.
 func TestActs(t *testing.T) {
-	loaded, err := engine.LoadRules(rules)
+	all, err := loadActs()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, a := range acts {
+	for _, a := range all {
+		if a.Capture != "" || a.API == scenario.Docker && a.Recording != "" {
+			t.Errorf("%s: a capture, or a recording of Docker, goes to no engine that runs", a.Name)
+		}
 		if strings.Contains(a.line(), "\n") {
-			t.Errorf("%s: a script of several lines needs something to show", a.title)
+			t.Errorf("%s: a script of several lines needs something to show", a.Name)
 		}
-		if (a.api == kubernetes) != (a.as != "") {
-			t.Errorf("%s: live Kubernetes, and nothing else, needs a user", a.title)
+		if a.benign && len(a.Expect) > 0 || !a.benign && len(a.Expect) == 0 {
+			t.Errorf("%s: it expects %q, and benign is %t", a.Name, a.Expect, a.benign)
 		}
-		for _, name := range slices.Concat(a.expect, a.untapped) {
-			if !slices.ContainsFunc(loaded, func(r engine.Rule) bool { return r.Name == name }) {
-				t.Errorf("%s: there is no rule %q", a.title, name)
-			}
-		}
-		if a.api == recordedKubernetes {
-			events, err := recording("../../testdata/recordings/" + a.run + ".jsonl.gz")
-			if err != nil || len(events) < len(a.expect) {
-				t.Errorf("%s: %d events, %v", a.title, len(events), err)
-			}
+		if strings.Contains(a.Run, ":2375") && !strings.Contains(a.Run, plainAddress) {
+			t.Errorf("%s: it uses another address than %s", a.Name, plainAddress)
 		}
 	}
 }
@@ -130,24 +134,26 @@ func TestActs(t *testing.T) {
 // TestActOn proves that attacks are left out where nothing of them can be seen,
 // and that benign work never is.
 func TestActOn(t *testing.T) {
+	const event, container = "Docker Exec", "Docker Credentials Read From Container"
+	of := func(api string, expect, untapped []string) act {
+		return act{Scenario: scenario.Scenario{API: api, Run: "x", Expect: expect, Untapped: untapped}, benign: expect == nil}
+	}
 	for _, test := range []struct {
-		name         string
-		act          act
-		tapped, port bool
-		expect       []string
-		ok           bool
+		name   string
+		act    act
+		tapped bool
+		expect []string
+		ok     bool
 	}{
-		{"seen", act{api: docker, expect: []string{inspected}}, true, false, []string{inspected}, true},
-		{"no event", act{api: docker, expect: []string{inspected}}, false, true, nil, false},
-		{"event", act{api: docker, expect: []string{containerRead, dockerExec}, untapped: []string{dockerExec}}, false, false, []string{dockerExec}, true},
-		{"port", act{api: docker, expect: []string{plainTCP}, tcp: true}, true, true, []string{plainTCP}, true},
-		{"no port", act{api: docker, expect: []string{plainTCP}, tcp: true}, true, false, []string{plainTCP}, false},
-		{"benign", act{api: docker}, false, false, nil, true},
-		{"kubernetes", act{api: kubernetes, expect: []string{read}}, false, false, []string{read}, true},
+		{"seen", of(scenario.Docker, []string{inspected}, nil), true, []string{inspected}, true},
+		{"no event", of(scenario.Docker, []string{inspected}, nil), false, nil, false},
+		{"event", of(scenario.Docker, []string{container, event}, []string{event}), false, []string{event}, true},
+		{"benign", of(scenario.Docker, nil, nil), false, nil, true},
+		{"kubernetes", of(scenario.Kubernetes, []string{read}, nil), false, []string{read}, true},
 	} {
-		a, ok := test.act.on(test.tapped, test.port)
-		if ok != test.ok || !slices.Equal(a.expect, test.expect) {
-			t.Errorf("%s: %q, %v, want %q, %v", test.name, a.expect, ok, test.expect, test.ok)
+		a, ok := test.act.on(test.tapped)
+		if ok != test.ok || !slices.Equal(a.Expect, test.expect) {
+			t.Errorf("%s: %q, %v, want %q, %v", test.name, a.Expect, ok, test.expect, test.ok)
 		}
 	}
 }

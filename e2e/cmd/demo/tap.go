@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"strings"
 	"time"
 
@@ -13,19 +12,8 @@ import (
 )
 
 // plainAddress is where the Docker API is by custom without TLS. The plugin sees
-// the requests to this port.
+// the requests to this port. The scenario that uses it names it, too.
 const plainAddress = "127.0.0.1:2375"
-
-// plainFlags are the flags of dockerd that make it listen there, none if another
-// program does.
-func plainFlags() []string {
-	l, err := net.Listen("tcp", plainAddress)
-	if err != nil {
-		return nil
-	}
-	l.Close()
-	return []string{"--host=tcp://" + plainAddress, "--tls=false"}
-}
 
 // tapLimit is how long the kernel may take to check the plugin's program.
 const tapLimit = 30 * time.Second
