@@ -83,7 +83,7 @@ type Result struct {
 func (r *Runner) Ready(ctx context.Context, api string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	way := r.way(api, r.Kube == nil)
+	way := r.way(api, api == Kubernetes && r.Kube == nil)
 	if way == nil {
 		return fmt.Errorf("the runner has nothing for %s", api)
 	}

@@ -17,7 +17,7 @@ type act struct {
 	// show is what to show in place of the script; empty to show the script as a
 	// command line.
 	show string
-	// benign says that it is no attack.
+	// benign says that it is no attack, and is shown to raise nothing at all.
 	benign bool
 }
 
@@ -88,8 +88,7 @@ var acts = []struct{ name, title, show string }{
 		"$ kubectl logs -n shop deploy/web; kubectl logs -n payments api -f; …"},
 
 	{"manage volumes, networks and tags", "Manage volumes and images", "docker volume create data; docker tag …; docker system df"},
-	{"a health check of a shell command runs several times", "Docker runs a health check",
-		"HEALTHCHECK CMD cat /etc/passwd | grep root"},
+	{"a health check reads a token", "Docker runs a health check", "HEALTHCHECK CMD cat /run/secrets/token"},
 	{"look at pods and events", "Look at pods", "kubectl get pods; kubectl describe pod; kubectl get events"},
 	{"an engineer who is known works all day", "A known engineer reads secrets and logs, and runs commands",
 		"kubectl get secrets; kubectl exec; kubectl logs; …"},

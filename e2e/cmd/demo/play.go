@@ -70,6 +70,9 @@ func (o outcome) judge() (expected, others []alert, wrong string) {
 	if o.failed != nil {
 		return expected, others, "could not be done: " + o.failed.Error()
 	}
+	if o.benign {
+		o.Allow = nil
+	}
 	// The first says enough, and its alert is shown by itself.
 	if all := o.Check(raised); len(all) > 0 {
 		wrong, _, _ = strings.Cut(all[0], ": ")

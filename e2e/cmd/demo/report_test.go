@@ -39,7 +39,7 @@ func TestReport(t *testing.T) {
 	inspects.Allow = []string{inspected}
 	twice := attack
 	twice.Expect = []string{read, read}
-	benign := act{title: "Look at pods", Scenario: scenario.Scenario{Run: "kubectl get pods"}, benign: true}
+	benign := act{title: "Look at pods", Scenario: scenario.Scenario{Run: "kubectl get pods", Allow: []string{inspected}}, benign: true}
 	fields := map[string]any{
 		"kube.user.name": "dana", "api.object": strings.Repeat("x", 90), "api.command": nil,
 		"kube.impersonated.user": "<NA>", "docker.client.addr": "",
@@ -64,7 +64,7 @@ func TestReport(t *testing.T) {
 			want: []string{"could not be done: no kubectl"}, fails: "could not be done"},
 		{name: "inspected before", outcome: outcome{act: inspects, alerts: []alert{inspection, raise(read, fields)}},
 			want: []string{"WARNING " + read + " │", "NOTICE " + inspected, "1 of 1 attacks caught"}},
-		{name: "benign and inspected", outcome: outcome{act: benign, alerts: []alert{raise(inspected, fields)}},
+		{name: "benign and inspected", outcome: outcome{act: benign, alerts: []alert{inspection}},
 			want: []string{"which it must not"}, fails: "which it must not"},
 		{name: "client process", outcome: outcome{act: attack, alerts: []alert{raise(read, map[string]any{
 			"docker.client.exepath": "/usr/bin/curl", "docker.client.pid": 4711, "docker.client.pname": "sh", "docker.client.container.name": "web"})}},
