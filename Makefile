@@ -12,10 +12,10 @@ export CLANG_MAJOR := 19
 # The tests that with -update write the files that they otherwise compare.
 UPDATED = $(shell grep -rl --include='*_test.go' 'Bool."update"' plugin rules | xargs -n 1 dirname | sort -u | sed 's|^|./|')
 
-.PHONY: help build test unit fuzz e2e demo bench package loads lint generate objects bpf clang setup clean
+.PHONY: help build test unit fuzz e2e demo recordings captures bench package loads lint generate objects bpf clang setup clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build libcontainerapi.so, and libcontainerapi-extract.so for use beside k8saudit
 	CGO_ENABLED=1 go build -buildmode=c-shared -trimpath -ldflags "-s -w" -o libcontainerapi.so ./plugin
@@ -46,6 +46,12 @@ demo: ## attacks on real containers and the alerts that they raise
 	cd e2e && go run ./cmd/setup -demo
 	@$(MAKE) --no-print-directory build
 	cd e2e && go run ./cmd/demo
+
+recordings: ## make the recorded audit events again, in a new directory (RECORD='-out DIRECTORY NAME ...')
+	cd e2e && go run ./cmd/record $(RECORD)
+
+captures: ## make captures of system calls again: the kernel must take sysdig's modern eBPF probe
+	cd e2e && go run ./cmd/record -captures $(RECORD)
 
 bench: build setup ## events per second, beside k8saudit
 	cd e2e && go run ./bench

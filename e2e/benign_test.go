@@ -215,20 +215,15 @@ func startScheduler(t *testing.T, c *kube.Cluster) {
 	startComponent(t, c, "kube-scheduler", "scheduler")
 }
 
-// podImageName is the name of the image of pods.
-const podImageName = "docker.io/local/pause:1"
-
-// podImage makes an image for pods, whose containers stay until they are killed,
-// sets POD_IMAGE to its name and returns the file that it is saved in.
+// podImage makes an image for pods, sets POD_IMAGE to its name and returns the file
+// that it is saved in.
 func podImage(t *testing.T, daemon *dockertest.Daemon) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "image.tar")
-	daemon.Docker("create", "--name=pause", dockertest.Image, "true")
-	daemon.Docker("commit", `--change=ENTRYPOINT ["/bin/busybox", "sleep", "100000"]`, "--change=CMD []", "pause", podImageName)
-	daemon.Docker("save", "--output="+file, podImageName)
-	daemon.Docker("rm", "pause")
-	daemon.Docker("rmi", podImageName)
-	t.Setenv("POD_IMAGE", podImageName)
+	if err := kube.SavePodImage(t.Context(), daemon.Daemon, file); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("POD_IMAGE", kube.PodImage)
 	return file
 }
 
@@ -236,7 +231,7 @@ func podImage(t *testing.T, daemon *dockertest.Daemon) string {
 // pods that is saved in a file.
 func startKubelet(t *testing.T, c *kube.Cluster, image string) {
 	t.Helper()
-	k, err := c.StartKubelet(t.Context(), podImageName, image)
+	k, err := c.StartKubelet(t.Context(), kube.PodImage, image)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,6 +60,8 @@ type Runner struct {
 	// Untapped says that the plugin does not see the requests to the Docker
 	// API, only its events.
 	Untapped bool
+	// Kubelet starts a kubelet for a recording.
+	Kubelet func(ctx context.Context) (stop func() error, err error)
 	// Dir is a directory for what scripts write.
 	Dir string
 	// Secret is what scripts find as PASSWORD. No error shows it.

@@ -52,6 +52,12 @@ type Scenario struct {
 	// Recording is a file of events, as a path in testdata/recordings without
 	// .jsonl.gz.
 	Recording string `yaml:"recording"`
+	// Record is the script that Recording or Capture is made again with, as As,
+	// after Before and before After. Empty where the client cannot be had.
+	Record string `yaml:"record"`
+	// Kubelet says that a kubelet starts before Record, as the node node-2, and is
+	// recorded as well. POD_IMAGE is an image that it has.
+	Kubelet bool `yaml:"kubelet"`
 	// Capture is a file of system calls, by its name in testdata/captures
 	// without .scap.
 	Capture string `yaml:"capture"`
@@ -137,13 +143,15 @@ func (s Scenario) validate() error {
 		return errors.New("needs a name")
 	case ways != 1:
 		return errors.New("needs one of run, recording and capture")
-	case s.Run == "" && (s.Before != "" || s.After != "" || s.As != ""):
-		return errors.New("only what is run has before, after and as")
+	case s.Run != "" && s.Record != "":
+		return errors.New("what is run is not recorded: record")
+	case s.Run == "" && s.Record == "" && (s.Before != "" || s.After != "" || s.As != ""):
+		return errors.New("only what is run or recorded again has before, after and as")
 	case s.Capture != "" && s.API != "":
 		return errors.New("a capture goes through no api")
 	case s.Capture == "" && s.API != Kubernetes && s.API != Docker:
 		return fmt.Errorf("api is %q, but must be %s or %s", s.API, Kubernetes, Docker)
-	case s.Run != "" && s.API == Kubernetes && s.As == "":
+	case (s.Run != "" || s.Record != "") && s.API == Kubernetes && s.As == "":
 		return errors.New("needs a user: as")
 	case s.API == Docker && s.As != "":
 		return errors.New("docker knows no users: as")
@@ -176,8 +184,19 @@ func aboutContainer(operation string) bool {
 }
 
 // Check compares the alerts that a scenario raised with those that it must
-// raise, and returns what is wrong.
+// raise, and returns what is wrong, with them and with what they say.
 func (s Scenario) Check(alerts []engine.Alert) []string {
+	wrong := s.CheckRules(alerts)
+	for _, a := range alerts {
+		for _, name := range lacks(a) {
+			wrong = append(wrong, fmt.Sprintf("the alert of %q has no %s: %s", a.Rule, name, a.Output))
+		}
+	}
+	return wrong
+}
+
+// CheckRules is [Scenario.Check] of nothing but the rules that raised the alerts.
+func (s Scenario) CheckRules(alerts []engine.Alert) []string {
 	var wrong []string
 	missing := slices.Clone(s.Expect)
 	for _, a := range alerts {
@@ -186,27 +205,30 @@ func (s Scenario) Check(alerts []engine.Alert) []string {
 		} else if !slices.Contains(s.Allow, a.Rule) || a.Loud() {
 			wrong = append(wrong, fmt.Sprintf("raised %q, which it must not: %s", a.Rule, a.Output))
 		}
-		operation, _ := a.Fields["api.operation"].(string)
-		names := slices.Clone(essential)
-		if strings.HasSuffix(operation, ".exec") {
-			names = append(names, "api.command")
-		}
-		for _, name := range names {
-			// Not every request is about one object.
-			if a.Fields["docker.daemon"] != nil && (name == "api.object" || strings.HasPrefix(name, "docker.container.")) && !aboutContainer(operation) {
-				continue
-			}
-			// Who sends a credential that is not valid is nobody.
-			if name == "kube.user.name" && fmt.Sprint(a.Fields["kube.response.code"]) == "401" {
-				continue
-			}
-			if value, ok := a.Fields[name]; ok && (value == nil || value == "" || value == "<NA>") {
-				wrong = append(wrong, fmt.Sprintf("the alert of %q has no %s: %s", a.Rule, name, a.Output))
-			}
-		}
 	}
 	for _, rule := range missing {
 		wrong = append(wrong, fmt.Sprintf("did not raise %q", rule))
 	}
 	return wrong
+}
+
+// lacks returns the essential fields that an alert has no value of.
+func lacks(a engine.Alert) []string {
+	operation, _ := a.Fields["api.operation"].(string)
+	names := slices.Clone(essential)
+	if strings.HasSuffix(operation, ".exec") {
+		names = append(names, "api.command")
+	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		// Not every request is about one object.
+		if a.Fields["docker.daemon"] != nil && (name == "api.object" || strings.HasPrefix(name, "docker.container.")) && !aboutContainer(operation) {
+			return true
+		}
+		// Who sends a credential that is not valid is nobody.
+		if name == "kube.user.name" && fmt.Sprint(a.Fields["kube.response.code"]) == "401" {
+			return true
+		}
+		value, ok := a.Fields[name]
+		return !ok || value != nil && value != "" && value != "<NA>"
+	})
 }

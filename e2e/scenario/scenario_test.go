@@ -3,6 +3,11 @@
 package scenario
 
 import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -61,6 +66,8 @@ func TestLoadErrors(t *testing.T) {
 		"- {name: a, api: docker}":                                           "one of run, recording and capture",
 		"- {name: a, api: docker, run: x, recording: y}":                     "one of run, recording and capture",
 		"- {name: a, api: docker, recording: y, before: x}":                  "only what is run",
+		"- {name: a, api: docker, run: y, record: x}":                        "is not recorded",
+		"- {name: a, api: kubernetes, recording: y, record: x}":              "needs a user",
 		"- {name: a, api: docker, capture: y}":                               "through no api",
 		"- {name: a, api: docker, run: x, expect: [b], near: [b]}":           "comes near",
 		"- {name: a, api: docker, run: x, exepct: []}":                       "exepct",
@@ -87,5 +94,26 @@ func TestLoad(t *testing.T) {
 			t.Errorf("%q and %q are of the same file %s", s.Name, other, file)
 		}
 		files[file] = s.Name
+	}
+}
+
+// TestShape proves that recordings of the same acts have one shape, and that others
+// have another, also when they were written and read again.
+func TestShape(t *testing.T) {
+	event := func(verb, uri, resource string, code int) json.RawMessage {
+		return fmt.Appendf(nil, `{"auditID":%q,"verb":%q,"requestURI":%q,"objectRef":{"resource":%q},"responseStatus":{"code":%d}}`,
+			rand.Text(), verb, uri, resource, code)
+	}
+	file := filepath.Join(t.TempDir(), "attack", "a.jsonl.gz")
+	if err := WriteRecording(file, []json.RawMessage{event("list", "/a", "secrets", 200), event("list", "/b", "secrets", 200), event("get", "/version?x", "", 403)}); err != nil {
+		t.Fatal(err)
+	}
+	events, err := ReadRecording(file)
+	if err != nil || len(events) != 3 {
+		t.Fatalf("%d events, %v", len(events), err)
+	}
+	got, err := Shape(events)
+	if want := []string{"get /version denied", "list secrets allowed"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("the shape is %q, %v, want %q", got, err, want)
 	}
 }

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/containerapi/containerapi/e2e/engine"
+	"github.com/containerapi/containerapi/e2e/process"
+	"github.com/containerapi/containerapi/e2e/scenario"
+)
+
+// settle is how long the probe may take to be loaded, and how long events take to
+// come out of its buffers.
+const settle = 3 * time.Second
+
+// makeCaptures captures the system calls of scenarios' scripts with sysdig and its
+// modern eBPF probe: the kernel must have BTF, and let this process load it.
+func makeCaptures(ctx context.Context, chosen []scenario.Scenario, out string) error {
+	e, err := engine.FindSysdig(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range chosen {
+		if err := makeCapture(ctx, e, s, out); err != nil {
+			return fmt.Errorf("%s: %w", s.Capture, err)
+		}
+	}
+	fmt.Println("written to", out)
+	return nil
+}
+
+// makeCapture captures what the script's own processes do, and nothing of others.
+func makeCapture(ctx context.Context, e engine.Engine, s scenario.Scenario, out string) error {
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	file := filepath.Join(out, s.Capture+".scap")
+	// A shell that waits until the probe is there, so that its pid can be the
+	// filter's.
+	script := exec.CommandContext(ctx, "sh", "-ec", "read start; "+s.Record)
+	start, err := script.StdinPipe()
+	if err != nil {
+		return err
+	}
+	script.Stderr = os.Stderr
+	if err := script.Start(); err != nil {
+		return err
+	}
+	log := new(process.Output)
+	filter := fmt.Sprintf("proc.pid=%[1]d or proc.apid=%[1]d", script.Process.Pid)
+	cmd := e.Exec(ctx, "--modern-bpf", "-w", file, filter)
+	cmd.Stdout, cmd.Stderr = log, log
+	probe, err := process.Start("sysdig --modern-bpf", cmd)
+	if err == nil {
+		select {
+		case <-probe.Ended():
+			err = fmt.Errorf("the probe was not loaded: %v\n%s", probe.Err(), log)
+		case <-time.After(settle):
+		}
+	}
+	if err != nil {
+		return errors.Join(err, script.Process.Kill(), script.Wait())
+	}
+	_, err = fmt.Fprintln(start)
+	err = errors.Join(err, start.Close(), script.Wait())
+	time.Sleep(settle)
+	if err := errors.Join(err, probe.Stop(syscall.SIGINT, 10*time.Second)); err != nil {
+		return err
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s: %d bytes\n", s.Capture, info.Size())
+	return nil
+}
