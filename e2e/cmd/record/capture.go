@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/containerapi/containerapi/e2e/engine"
+	"github.com/containerapi/containerapi/e2e/kube"
 	"github.com/containerapi/containerapi/e2e/process"
 	"github.com/containerapi/containerapi/e2e/scenario"
 )
@@ -28,6 +29,13 @@ func makeCaptures(ctx context.Context, chosen []scenario.Scenario, out string) e
 	if err != nil {
 		return err
 	}
+	programs, err := kube.Directory()
+	if err != nil {
+		return err
+	}
+	if err := os.Setenv("PATH", programs+string(os.PathListSeparator)+os.Getenv("PATH")); err != nil {
+		return err
+	}
 	for _, s := range chosen {
 		if err := makeCapture(ctx, e, s, out); err != nil {
 			return fmt.Errorf("%s: %w", s.Capture, err)
@@ -37,15 +45,26 @@ func makeCaptures(ctx context.Context, chosen []scenario.Scenario, out string) e
 	return nil
 }
 
-// makeCapture captures what the script's own processes do, and nothing of others.
+// makeCapture captures what the script's own processes do, and nothing of others,
+// and says whether that raises what the scenario expects.
 func makeCapture(ctx context.Context, e engine.Engine, s scenario.Scenario, out string) error {
+	out, err := filepath.Abs(out)
+	if err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp("", "capture")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
 	file := filepath.Join(out, s.Capture+".scap")
 	// A shell that waits until the probe is there, so that its pid can be the
 	// filter's.
-	script := exec.CommandContext(ctx, "sh", "-ec", "read start; "+s.Record)
+	script := exec.CommandContext(ctx, "sh", "-ec", "read start\n"+s.Record)
+	script.Dir = work
 	start, err := script.StdinPipe()
 	if err != nil {
 		return err
@@ -75,10 +94,13 @@ func makeCapture(ctx context.Context, e engine.Engine, s scenario.Scenario, out 
 	if err := errors.Join(err, probe.Stop(syscall.SIGINT, 10*time.Second)); err != nil {
 		return err
 	}
-	info, err := os.Stat(file)
+	alerts, err := engine.Replay(ctx, e, engine.Config{Capture: file, Source: "syscall", Rules: []string{syscallRules}})
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s: %d bytes\n", s.Capture, info.Size())
+	fmt.Printf("%s: %d alerts\n", s.Capture, len(alerts))
+	for _, wrong := range s.CheckRules(alerts) {
+		fmt.Printf("  it %s\n", wrong)
+	}
 	return nil
 }

@@ -31,9 +31,9 @@ import (
 
 // What is committed, as seen from the directory e2e that this runs in.
 const (
-	recordings = "testdata/recordings"
-	captures   = "testdata/captures"
-	chart      = "testdata/chart"
+	recordings   = "testdata/recordings"
+	chart        = "testdata/chart"
+	syscallRules = "../rules/containerapi_syscall_rules.yaml"
 )
 
 func main() {
