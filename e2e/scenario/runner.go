@@ -118,6 +118,10 @@ func (r *Runner) Run(ctx context.Context, s Scenario) (Result, error) {
 	if way == nil {
 		return Result{}, fmt.Errorf("the runner has nothing for the scenario %q", s.Name)
 	}
+	if s.Recording != "" {
+		// They are for making the recording.
+		s.Before, s.After = "", ""
+	}
 	if _, err := r.script(ctx, s, s.Before); err != nil {
 		return Result{}, err
 	}
