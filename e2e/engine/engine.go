@@ -105,9 +105,6 @@ func Find(ctx context.Context) (Engine, error) {
 	return newSysdig(ctx)
 }
 
-// FindSysdig returns sysdig, also where Falco is: it writes captures.
-func FindSysdig(ctx context.Context) (Engine, error) { return newSysdig(ctx) }
-
 // Process is an engine at work.
 type Process struct {
 	*process.Process

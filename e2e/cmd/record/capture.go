@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,10 +23,15 @@ import (
 // come out of its buffers.
 const settle = 3 * time.Second
 
-// makeCaptures captures the system calls of scenarios' scripts with sysdig and its
-// modern eBPF probe: the kernel must have BTF, and let this process load it.
+// makeCaptures captures the system calls of scenarios' scripts with the sysdig that
+// the environment variable SYSDIG names and its modern eBPF probe: the kernel must
+// have BTF, and let this process load it. Debian's sysdig is built without the probe.
 func makeCaptures(ctx context.Context, chosen []scenario.Scenario, out string) error {
-	e, err := engine.FindSysdig(ctx)
+	sysdig, err := exec.LookPath(cmp.Or(os.Getenv("SYSDIG"), "sysdig"))
+	if err != nil {
+		return fmt.Errorf("captures need a sysdig with the modern eBPF probe: name it in SYSDIG: %w", err)
+	}
+	e, err := engine.Find(ctx)
 	if err != nil {
 		return err
 	}
@@ -37,7 +43,7 @@ func makeCaptures(ctx context.Context, chosen []scenario.Scenario, out string) e
 		return err
 	}
 	for _, s := range chosen {
-		if err := makeCapture(ctx, e, s, out); err != nil {
+		if err := makeCapture(ctx, sysdig, e, s, out); err != nil {
 			return fmt.Errorf("%s: %w", s.Capture, err)
 		}
 	}
@@ -47,7 +53,7 @@ func makeCaptures(ctx context.Context, chosen []scenario.Scenario, out string) e
 
 // makeCapture captures what the script's own processes do, and nothing of others,
 // and says whether that raises what the scenario expects.
-func makeCapture(ctx context.Context, e engine.Engine, s scenario.Scenario, out string) error {
+func makeCapture(ctx context.Context, sysdig string, e engine.Engine, s scenario.Scenario, out string) error {
 	out, err := filepath.Abs(out)
 	if err != nil {
 		return err
@@ -75,7 +81,7 @@ func makeCapture(ctx context.Context, e engine.Engine, s scenario.Scenario, out 
 	}
 	log := new(process.Output)
 	filter := fmt.Sprintf("proc.pid=%[1]d or proc.apid=%[1]d", script.Process.Pid)
-	cmd := e.Exec(ctx, "--modern-bpf", "-w", file, filter)
+	cmd := exec.CommandContext(ctx, sysdig, "--modern-bpf", "-w", file, filter)
 	cmd.Stdout, cmd.Stderr = log, log
 	probe, err := process.Start("sysdig --modern-bpf", cmd)
 	if err == nil {

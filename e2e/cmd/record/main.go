@@ -2,8 +2,8 @@
 
 // Command record makes the recordings of audit events again, with a kube-apiserver
 // of its own and the clients that make setup built, and says in what their shape
-// differs from those that are committed. With -captures it makes the captures of
-// system calls again, for which the kernel has to take the probe of the engine.
+// differs from those that are committed. With -captures it makes captures of system
+// calls again, with a sysdig that has the modern eBPF probe, named in SYSDIG.
 //
 //	record [-captures] [-out DIRECTORY] [NAME ...]
 //
@@ -84,7 +84,7 @@ func choose(all []scenario.Scenario, capture bool, names []string) []scenario.Sc
 			continue
 		}
 		if s.Record == "" {
-			fmt.Printf("%s: left as it is, see testdata/recordings/README.md for why\n", name)
+			fmt.Printf("%s: left as it is: its scenario has no script to record\n", name)
 			continue
 		}
 		chosen = append(chosen, s)
