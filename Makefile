@@ -10,7 +10,7 @@ MODULES := . e2e
 # objects than the committed ones. Debian 12 and 13 and Ubuntu 24.04 have this one.
 export CLANG_MAJOR := 19
 # The tests that with -update write the files that they otherwise compare.
-UPDATED = $(shell grep -rl --include='*_test.go' 'Bool."update"' plugin rules | xargs -n 1 dirname | sort -u | sed 's|^|./|')
+UPDATED = $(shell grep -rl --include='*_test.go' internal/generated plugin rules | xargs -n 1 dirname | sort -u | sed 's|^|./|')
 
 .PHONY: help build test unit fuzz e2e demo recordings captures bench package loads lint generate objects bpf clang setup clean
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/containerapi/containerapi/internal/generated"
 	"github.com/containerapi/containerapi/plugin/credfile"
 )
 
@@ -35,5 +36,5 @@ func TestCredentialFiles(t *testing.T) {
 		}
 		terms = append(terms, `proc.args regex "`+e+`"`)
 	}
-	compare(t, syscalls, []byte(before+head+"    ("+strings.Join(terms, "\n     or ")+")\n\n"+after))
+	generated.Compare(t, syscalls, []byte(before+head+"    ("+strings.Join(terms, "\n     or ")+")\n\n"+after))
 }

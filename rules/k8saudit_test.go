@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/containerapi/containerapi/internal/generated"
 )
 
 // The rules on Kubernetes, for events that a k8saudit plugin collects. Macros
@@ -15,7 +17,7 @@ import (
 // either order.
 const k8sAuditHead = `# SPDX-License-Identifier: Apache-2.0
 #
-# Made from containerapi_rules.yaml by go test ./rules -update: do not edit.
+# Made from containerapi_rules.yaml by make generate: do not edit.
 #
 # The Kubernetes rules for the event source k8s_audit: for clusters whose audit
 # events are collected by k8saudit, k8saudit-eks, k8saudit-gke or k8saudit-aks,
@@ -42,7 +44,7 @@ func TestK8sAudit(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept, left := k8sAuditItems(load(t, containerAPI))
-	compare(t, k8sAudit, []byte(k8sAuditText(t, string(text), kept, left)))
+	generated.Compare(t, k8sAudit, []byte(k8sAuditText(t, string(text), kept, left)))
 }
 
 // k8sAuditItems returns the names of the items that the rules on k8s_audit

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/containerapi/containerapi/internal/generated"
 )
 
 // reference is what docs/reference.yaml says of the rules.
@@ -145,7 +147,7 @@ func TestReferencePage(t *testing.T) {
 	var out strings.Builder
 	fmt.Fprintf(&out, `# The rules
 
-<!-- Made by go test ./rules -update from the rule files and docs/reference.yaml: do not edit. -->
+<!-- Made by make generate from the rule files and docs/reference.yaml: do not edit. -->
 
 What each rule sees, what raises it, which benign software may raise it as well, and how to have that left out. How to
 write overrides stands in the head of each rule file; which rules answer which part of the detection brief, in
@@ -193,7 +195,7 @@ many within a minute.
 		m := r.Attack.Mitigations[id]
 		fmt.Fprintf(&out, "| %s %s | %s |\n", link("mitigations", id), m.Name, m.How)
 	}
-	compare(t, "../docs/rules.md", []byte(out.String()))
+	generated.Compare(t, "../docs/rules.md", []byte(out.String()))
 }
 
 // describe writes the section of a rule.
@@ -284,5 +286,5 @@ func TestNavigatorLayer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compare(t, "../docs/attack-navigator-layer.json", append(layer, '\n'))
+	generated.Compare(t, "../docs/attack-navigator-layer.json", append(layer, '\n'))
 }

@@ -5,8 +5,6 @@
 package rules
 
 import (
-	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,8 +14,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 )
-
-var update = flag.Bool("update", false, "write the files that are made from the rules")
 
 // The rule files. The second is made from the first.
 const (
@@ -94,25 +90,6 @@ func loadRules(t *testing.T, files ...string) []item {
 		}
 	}
 	return rules
-}
-
-// compare fails the test if a file is not what is made from the rules, or
-// writes it.
-func compare(t *testing.T, file string, want []byte) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	got, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("%v: run go test ./rules -update", err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s is not what is made from the rules: run go test ./rules -update", file)
-	}
 }
 
 // A rule file that these tests do not know would be held to nothing.

@@ -3,19 +3,16 @@
 package field
 
 import (
-	goflag "flag"
 	"fmt"
 	"net/netip"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/containerapi/containerapi/internal/generated"
 	"github.com/containerapi/containerapi/plugin/falco"
 	"github.com/containerapi/containerapi/plugin/falco/falcotest"
 )
-
-var update = goflag.Bool("update", false, "write docs/fields.md")
 
 // fieldsPage returns docs/fields.md.
 func fieldsPage() string {
@@ -43,20 +40,7 @@ Docker Engine and of its events. A field without a value for an event is what no
 
 // docs/fields.md is made from the fields; make generate writes it.
 func TestFieldsPage(t *testing.T) {
-	const path = "../../docs/fields.md"
-	want := fieldsPage()
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Errorf("%s is not what the table of fields says: run make generate", path)
-	}
+	generated.Compare(t, "../../docs/fields.md", []byte(fieldsPage()))
 }
 
 func TestTable(t *testing.T) {

@@ -4,19 +4,16 @@ package meaning
 
 import (
 	"cmp"
-	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/containerapi/containerapi/internal/generated"
 	"github.com/containerapi/containerapi/plugin/docker"
 	"github.com/containerapi/containerapi/plugin/kubernetes"
 	"github.com/containerapi/containerapi/plugin/operation"
 )
-
-var update = flag.Bool("update", false, "write docs/operations.md")
 
 // operationsPage returns docs/operations.md: the tables of both APIs, by operation.
 func operationsPage() string {
@@ -52,18 +49,5 @@ func section(page *strings.Builder, title string, rows []operation.Row) {
 
 // docs/operations.md is made from the tables; make generate writes it.
 func TestOperationsPage(t *testing.T) {
-	const path = "../../docs/operations.md"
-	want := operationsPage()
-	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != want {
-		t.Errorf("%s is not what the tables say: run make generate", path)
-	}
+	generated.Compare(t, "../../docs/operations.md", []byte(operationsPage()))
 }
