@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package correlate finds the request that caused an event of the same engine:
-// who did what an event tells of is known from the request, and an act that
+// who did what an event reports is known from the request, and an act that
 // both tell of is one act.
 package correlate
 
@@ -127,7 +127,7 @@ func (l *Log) wake() {
 }
 
 // Attribute sets the client of a Docker event that a request caused, and Repeated
-// if that request's own event tells of the same act. An event waits a moment
+// if that request's own event reports the same act. An event waits a moment
 // for its request.
 func (l *Log) Attribute(ctx context.Context, e *event.Event) {
 	if !docker.EventRequested(e.Docker.Type, e.Docker.Action) {

@@ -78,7 +78,7 @@ type Event struct {
 	// CommandReads is what the command of an exec reads, as far as its words
 	// tell.
 	CommandReads command.Reads
-	// Repeated reports that an earlier event told of the same act already.
+	// Repeated reports that an earlier event reported the same act.
 	Repeated bool
 	// Replayed reports that this plugin made the event before, so that what
 	// earlier events say about it is in it already.

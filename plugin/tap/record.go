@@ -43,7 +43,7 @@ const (
 	// head and nothing behind its end.
 	Response = Kind(tapKindKIND_RESPONSE)
 	// Close: a server closed a connection. Conn. It can be missing: what it
-	// would have told follows from an Exit of the server.
+	// would have said follows from an Exit of the server.
 	Close = Kind(tapKindKIND_CLOSE)
 	// Exit: a process that used a watched socket ended. PID.
 	Exit = Kind(tapKindKIND_EXIT)

@@ -27,7 +27,7 @@ var wholeID = regexp.MustCompile(`^[0-9a-f]{64}$`)
 // of include/linux/proc_ns.h.
 const initPIDNamespace = 0xEFFFFFFC
 
-// client returns what is told of a process.
+// client returns what an event says of a process.
 func client(p *tap.Process) event.Client {
 	c := event.Client{
 		PID:        uint64(p.PID),

@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	// tick is how often the input looks after what no record tells of: requests
+	// tick is how often the input looks after what no record reports: requests
 	// without an answer, sockets that were made anew, lost records.
 	tick = 250 * time.Millisecond
 	// maxConns and maxClients are how many connections and how many processes
@@ -157,7 +157,7 @@ type peer struct {
 	// connected is the pid of the process that connected, 0 if that was not
 	// seen.
 	connected uint32
-	// client is what is told of the process, worked out once: a command line
+	// client is what an event says of the process, worked out once: a command line
 	// takes long to mask.
 	client event.Client
 }
@@ -224,7 +224,7 @@ func (r *reader) step(rec *tap.Record) bool {
 	return true
 }
 
-// tick makes step look after what no record tells of, also while none comes.
+// tick makes step look after what no record reports, also while none comes.
 func (r *reader) tick(ended <-chan struct{}) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -239,7 +239,7 @@ func (r *reader) tick(ended <-chan struct{}) {
 	}
 }
 
-// look looks after what no record tells of.
+// look looks after what no record reports.
 func (r *reader) look() {
 	now := time.Now().UnixNano()
 	if r.tap.Pending() > 0 {
@@ -253,7 +253,7 @@ func (r *reader) look() {
 	r.watch()
 }
 
-// lost tells of records that the kernel had no room for, in an event of its
+// lost reports records that the kernel had no room for, in an event of its
 // own: what was lost may have been an attack.
 func (r *reader) lost() {
 	n := r.tap.Drops()
