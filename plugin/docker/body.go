@@ -3,141 +3,204 @@
 package docker
 
 import (
-	"bytes"
-	"encoding/json"
-	"maps"
+	"cmp"
 	"slices"
 	"strings"
 
 	"github.com/containerapi/containerapi/plugin/command"
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/hostaccess"
+	"github.com/containerapi/containerapi/plugin/jsonscan"
 )
 
-// body is what is kept of the body of a request: the fields of its type, and
-// nothing else of it.
+// body is what is kept of the body of a request: the members that its type
+// names, and nothing else of it. It is read as dockerd does, with encoding/json,
+// but that of a member that stands there twice all values count where they are
+// a list: an honest client sends none.
 type body interface {
-	// read takes the text of the body, which may be cut.
-	read(text []byte) error
+	// root is what is wanted of the body.
+	root() *jsonscan.Node
 	// describe writes what the body says into the event of the request.
 	describe(e *event.Event)
 }
 
-// decode reads a body as dockerd does, with encoding/json: keys match whatever
-// their case, the last of two counts, and the rest is skipped. dockerd can act
-// before it has read all of the body: when the first value in it is complete.
-func decode(text []byte, to any) error {
-	return json.NewDecoder(bytes.NewReader(text)).Decode(to)
+// text wants a string.
+func text(to *string) *jsonscan.Node {
+	return &jsonscan.Node{String: func(s string) { *to = s }, Null: func() {}}
+}
+
+// flag wants a boolean.
+func flag(to *bool) *jsonscan.Node { return &jsonscan.Node{Bool: func(b bool) { *to = b }} }
+
+// list wants the strings of a list.
+func list(to *[]string) *jsonscan.Node {
+	return &jsonscan.Node{Element: &jsonscan.Node{String: func(s string) { *to = append(*to, s) }}}
+}
+
+// listOrString wants a list of strings, or one string in its place; the last one
+// counts. From StrSlice in github.com/docker/docker/api/types/strslice.
+func listOrString(to *[]string) *jsonscan.Node {
+	n := list(to)
+	n.Begin = func(bool) { *to = nil }
+	n.Null = func() { *to = nil }
+	n.String = func(s string) { *to = []string{s} }
+	return n
+}
+
+// object wants members.
+func object(members map[string]*jsonscan.Node) *jsonscan.Node {
+	return &jsonscan.Node{Members: members}
 }
 
 // execBody is of ExecCreateRequest in github.com/moby/moby/api/types/container.
 type execBody struct {
-	Privileged bool
-	Cmd        stringList
+	privileged bool
+	command    []string
 }
 
 func newExec() body { return new(execBody) }
 
-func (b *execBody) read(text []byte) error { return decode(text, b) }
+func (b *execBody) root() *jsonscan.Node {
+	return object(map[string]*jsonscan.Node{"Privileged": flag(&b.privileged), "Cmd": listOrString(&b.command)})
+}
 
 func (b *execBody) describe(e *event.Event) {
 	// The engine's event has the command like this.
-	e.Docker.Command = command.Mask(strings.TrimRight(strings.Join(b.Cmd, " "), " "))
-	e.CommandReads = command.ReadsOf(b.Cmd)
-	e.Docker.Request.ExecPrivileged = b.Privileged
+	e.Docker.Command = command.Mask(strings.TrimRight(strings.Join(b.command, " "), " "))
+	e.CommandReads = command.ReadsOf(b.command)
+	e.Docker.Request.ExecPrivileged = b.privileged
 }
 
 // createBody is of CreateRequest in github.com/moby/moby/api/types/container.
 // Up to Docker 24 the host configuration could also stand at the top level
 // (ContainerConfigWrapper in runconfig/config_unix.go).
 type createBody struct {
-	Image   string
-	Volumes map[string]struct{}
-	Inner   *hostConfig `json:"HostConfig"`
-	hostConfig
+	image   string
+	volumes []string
+	outer   hostConfig
+	inner   hostConfig
+	isInner bool // there is an inner one, which counts then
 }
 
 func newCreate() body { return new(createBody) }
 
-func (b *createBody) read(text []byte) error { return decode(text, b) }
+func (b *createBody) root() *jsonscan.Node {
+	inner := object(b.inner.members())
+	inner.Begin = func(array bool) { b.isInner = !array }
+	inner.Null = func() { b.isInner = false }
+	members := b.outer.members()
+	members["Image"] = text(&b.image)
+	members["Volumes"] = &jsonscan.Node{Key: func(path string) { b.volumes = append(b.volumes, path) }}
+	members["HostConfig"] = inner
+	return object(members)
+}
 
 func (b *createBody) describe(e *event.Event) {
-	h := &b.hostConfig
-	if b.Inner != nil {
-		h = b.Inner
+	h := &b.outer
+	if b.isInner {
+		h = &b.inner
 	}
 	asked := hostaccess.Request{
-		Privileged: h.Privileged, PIDMode: h.PidMode, Capabilities: h.CapAdd, DeviceRules: h.DeviceCgroupRules,
+		Privileged: h.privileged, PIDMode: h.pidMode, Capabilities: h.capAdd, DeviceRules: h.deviceRules,
 	}
 	asked.Paths, asked.Devices = h.reach()
+	slices.Sort(b.volumes)
 	r := &e.Docker.Request
-	r.CreateImage = b.Image
-	r.CreatePrivileged = h.Privileged
-	r.CreateMounts = append(h.mounts(), slices.Sorted(maps.Keys(b.Volumes))...)
+	r.CreateImage = b.image
+	r.CreatePrivileged = h.privileged
+	r.CreateMounts = append(h.shownMounts(), slices.Compact(b.volumes)...)
 	r.CreateExposes = asked.Exposes()
 }
 
 type hostConfig struct {
-	Binds             []string
-	Mounts            []mountPoint
-	Devices           []device
-	DeviceCgroupRules []string
-	Privileged        bool
-	PidMode           string
-	CapAdd            stringList
+	binds       []string
+	mounts      []mountPoint
+	devices     []string // of the host
+	deviceRules []string
+	privileged  bool
+	pidMode     string
+	capAdd      []string
 }
 
-type device struct{ PathOnHost string }
+func (h *hostConfig) members() map[string]*jsonscan.Node {
+	return map[string]*jsonscan.Node{
+		"Binds":             list(&h.binds),
+		"Mounts":            {Element: h.mountPoint()},
+		"Devices":           {Element: object(map[string]*jsonscan.Node{"PathOnHost": {String: func(s string) { h.devices = append(h.devices, s) }}})},
+		"DeviceCgroupRules": list(&h.deviceRules),
+		"Privileged":        flag(&h.privileged),
+		"PidMode":           text(&h.pidMode),
+		"CapAdd":            listOrString(&h.capAdd),
+	}
+}
+
+// mountPoint wants the next element of Mounts.
+func (h *hostConfig) mountPoint() *jsonscan.Node {
+	last := func() *mountPoint { return &h.mounts[len(h.mounts)-1] }
+	options := driverOptionMembers(func() *driverOptions { return &last().options })
+	return &jsonscan.Node{
+		Begin: func(bool) { h.mounts = append(h.mounts, mountPoint{}) },
+		Members: map[string]*jsonscan.Node{
+			"Source": {String: func(s string) { last().source = s }},
+			"Target": {String: func(s string) { last().target = s }},
+			"VolumeOptions": object(map[string]*jsonscan.Node{
+				"DriverConfig": object(map[string]*jsonscan.Node{"Options": object(options)}),
+			}),
+		},
+	}
+}
 
 // volumeBody is of CreateRequest in github.com/moby/moby/api/types/volume.
 type volumeBody struct {
-	Name       string
-	DriverOpts driverOptions
+	name    string
+	options driverOptions
 }
 
 func newVolume() body { return new(volumeBody) }
 
-func (b *volumeBody) read(text []byte) error { return decode(text, b) }
+func (b *volumeBody) root() *jsonscan.Node {
+	options := driverOptionMembers(func() *driverOptions { return &b.options })
+	return object(map[string]*jsonscan.Node{"Name": text(&b.name), "DriverOpts": object(options)})
+}
 
-func (b *volumeBody) object() string { return b.Name }
+func (b *volumeBody) object() string { return b.name }
 
 func (b *volumeBody) describe(e *event.Event) {
 	var asked hostaccess.Request
-	b.DriverOpts.reach(&asked.Paths, &asked.Devices)
+	b.options.reach(&asked.Paths, &asked.Devices)
 	r := &e.Docker.Request
 	r.CreateExposes = asked.Exposes()
 	for _, source := range slices.Concat(asked.Paths, asked.Devices) {
-		r.CreateMounts = append(r.CreateMounts, source+":"+b.Name)
+		r.CreateMounts = append(r.CreateMounts, source+":"+b.name)
 	}
 }
 
 type mountPoint struct {
-	Source        string
-	Target        string
-	VolumeOptions *struct {
-		DriverConfig *struct {
-			Options driverOptions
-		}
-	}
+	source, target string
+	options        driverOptions
 }
 
 // driverOptions keeps of a volume driver's options what they name of the host:
 // others can hold credentials.
 type driverOptions struct {
-	Device string
+	device string
 	// bind says that the device is a directory or file that is mounted once
 	// more, and layers are the directories that an overlay is made of.
 	bind   bool
 	layers []string
 }
 
-// UnmarshalJSON implements [json.Unmarshaler]: keys of a map match exactly.
-func (o *driverOptions) UnmarshalJSON(text []byte) error {
-	var all map[string]string
-	err := json.Unmarshal(text, &all)
-	*o = driverOptions{Device: all["device"]}
-	// As mount(8) takes them.
-	for option := range strings.SplitSeq(all["o"], ",") {
+// driverOptionMembers wants the options that name something of the host.
+func driverOptionMembers(of func() *driverOptions) map[string]*jsonscan.Node {
+	return map[string]*jsonscan.Node{
+		"device": {String: func(s string) { of().device = s }},
+		"o":      {String: func(s string) { of().mount(s) }},
+	}
+}
+
+// mount takes options as mount(8) does.
+func (o *driverOptions) mount(options string) {
+	for option := range strings.SplitSeq(options, ",") {
 		name, value, _ := strings.Cut(option, "=")
 		switch name {
 		case "bind", "rbind":
@@ -146,74 +209,47 @@ func (o *driverOptions) UnmarshalJSON(text []byte) error {
 			o.layers = append(o.layers, strings.Split(value, ":")...)
 		}
 	}
-	return err
 }
 
 // reach adds what a volume with these options shows of the host.
 func (o *driverOptions) reach(paths, devices *[]string) {
 	*paths = append(*paths, o.layers...)
 	switch {
-	case o.Device == "":
+	case o.device == "":
 	case o.bind:
-		*paths = append(*paths, o.Device)
-	case strings.HasPrefix(o.Device, "/") && !strings.HasPrefix(o.Device, "//"): // a share of another host
-		*devices = append(*devices, o.Device)
+		*paths = append(*paths, o.device)
+	case strings.HasPrefix(o.device, "/") && !strings.HasPrefix(o.device, "//"): // a share of another host
+		*devices = append(*devices, o.device)
 	}
 }
 
-func (h *hostConfig) mounts() []string {
-	list := h.Binds
-	for _, m := range h.Mounts {
-		source := m.Source
-		if v := m.VolumeOptions; v != nil && v.DriverConfig != nil && v.DriverConfig.Options.Device != "" {
-			source = v.DriverConfig.Options.Device
-		}
+// shownMounts returns the mounts as "source:target".
+func (h *hostConfig) shownMounts() []string {
+	list := h.binds
+	for _, m := range h.mounts {
+		source := cmp.Or(m.options.device, m.source)
 		if source != "" {
 			source += ":"
 		}
-		list = append(list, source+m.Target)
+		list = append(list, source+m.target)
 	}
 	return list
 }
 
 // reach returns what of the host a container is to be shown.
 func (h *hostConfig) reach() (paths, devices []string) {
-	for _, b := range h.Binds {
+	for _, b := range h.binds {
 		// What begins otherwise is the name of a volume, and a path alone is
 		// one in the container.
 		if source, _, ok := strings.Cut(b, ":"); ok && strings.HasPrefix(source, "/") {
 			paths = append(paths, source)
 		}
 	}
-	for _, m := range h.Mounts {
-		if strings.HasPrefix(m.Source, "/") {
-			paths = append(paths, m.Source)
+	for _, m := range h.mounts {
+		if strings.HasPrefix(m.source, "/") {
+			paths = append(paths, m.source)
 		}
-		if v := m.VolumeOptions; v != nil && v.DriverConfig != nil {
-			v.DriverConfig.Options.reach(&paths, &devices)
-		}
+		m.options.reach(&paths, &devices)
 	}
-	for _, d := range h.Devices {
-		devices = append(devices, d.PathOnHost)
-	}
-	return paths, devices
-}
-
-// stringList is a list of strings, or one string in its place, as
-// CapAdd can be.
-type stringList []string
-
-// UnmarshalJSON implements [json.Unmarshaler]. From StrSlice in
-// github.com/docker/docker/api/types/strslice.
-func (l *stringList) UnmarshalJSON(text []byte) error {
-	var list []string
-	if json.Unmarshal(text, &list) != nil {
-		var one string
-		if err := json.Unmarshal(text, &one); err != nil {
-			return err
-		}
-		list = []string{one}
-	}
-	*l = list
-	return nil
+	return paths, append(devices, h.devices...)
 }

@@ -11,6 +11,16 @@ import (
 	"github.com/containerapi/containerapi/plugin/event"
 )
 
+// write gives a body to a call, byte by byte.
+func write(c *Call, body string) (read bool) {
+	for i := range len(body) {
+		if !c.WriteBody([]byte{body[i]}) {
+			break
+		}
+	}
+	return c.EndBody()
+}
+
 func TestBodies(t *testing.T) {
 	const create, execute, volume = "/v1.47/containers/create", "/containers/a/b/exec", "/volumes/create"
 	type docker = event.Docker
@@ -53,10 +63,16 @@ func TestBodies(t *testing.T) {
 			want: docker{Request: request{CreateImage: "i", CreatePrivileged: true, CreateExposes: []string{"privileged", "capabilities"}}}},
 		{path: create, body: `{"Image":"i","Privileged":true,"Binds":["/:/h"]}`,
 			want: docker{Request: request{CreateImage: "i", CreatePrivileged: true, CreateMounts: []string{"/:/h"}, CreateExposes: []string{"host_root", "privileged"}}}},
+		{path: create, body: `{"Image":"i","HostConfig":{"Binds":["/:/h"]},"hostconfig":{"Binds":[null]}}`,
+			want: docker{Request: request{CreateImage: "i", CreateMounts: []string{"/:/h"}, CreateExposes: []string{"host_root"}}}},
+		{path: create, body: `{"Labels":{"l":"` + strings.Repeat("x", 3<<20) + `"},"Image":"i","HostConfig":{"Privileged":true}}`,
+			want: docker{Request: request{CreateImage: "i", CreatePrivileged: true, CreateExposes: []string{"privileged"}}}},
+		{path: create, body: `{"HostConfig":{"Privileged":true,"Binds":["/:/h","` + strings.Repeat("x", maxKept) + `"]}}`, unread: true,
+			want: docker{Request: request{CreatePrivileged: true, CreateMounts: []string{"/:/h"}, CreateExposes: []string{"host_root", "privileged"}}}},
 		{path: create, body: `{"Image":"i","Privileged":true,"HostConfig":{}}`, want: docker{Request: request{CreateImage: "i"}}},
 	} {
 		c := NewCall("POST", test.path)
-		if read := c.ReadsBody() && c.ReadBody([]byte(test.body)); read == test.unread {
+		if read := c.ReadsBody() && write(c, test.body); read == test.unread {
 			t.Errorf("%s %.80s: read is %t", test.path, test.body, read)
 		}
 		var e event.Event

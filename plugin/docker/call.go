@@ -14,8 +14,12 @@ import (
 
 	"github.com/containerapi/containerapi/plugin/command"
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/jsonscan"
 	"github.com/containerapi/containerapi/plugin/operation"
 )
+
+// maxKept is how many bytes of strings are kept of a body.
+const maxKept = 1 << 20
 
 // Call is one request to the Docker Engine API with its route. It implements
 // httpwire.Route.
@@ -28,6 +32,7 @@ type Call struct {
 	variable             string
 	values               url.Values // of query, once they are asked for
 	body                 body
+	scanner              *jsonscan.Scanner // of body
 }
 
 // NewCall returns the call that a request makes.
@@ -41,6 +46,7 @@ func NewCall(method, target string) *Call {
 	_, c.query, _ = strings.Cut(target, "?")
 	if c.route, c.variable = find(method, target); c.route != nil && c.route.more.body != nil {
 		c.body = c.route.more.body()
+		c.scanner = jsonscan.New(c.body.root(), maxKept)
 	}
 	return c
 }
@@ -66,9 +72,15 @@ func (c *Call) Operation() operation.Operation { return c.route.meaning() }
 // ReadsBody reports whether something of the body is read.
 func (c *Call) ReadsBody() bool { return c.body != nil }
 
-// ReadBody takes the body, which may be cut, and reports whether it could be
-// read.
-func (c *Call) ReadBody(text []byte) bool { return c.body.read(text) == nil }
+// WriteBody takes the next piece of the body, and reports whether more is
+// wanted.
+func (c *Call) WriteBody(p []byte) bool {
+	_, err := c.scanner.Write(p)
+	return err == nil && !c.scanner.Done()
+}
+
+// EndBody ends the body, and reports whether what is wanted of it was read.
+func (c *Call) EndBody() bool { return c.scanner.Close() == nil }
 
 // Hijacks reports whether an answer of status 200 with this head begins a raw
 // stream. A terminal's is one type, all others the other.

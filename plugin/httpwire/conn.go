@@ -37,9 +37,6 @@ const (
 	// in its buffer before.
 	maxHead = 1<<20 + 2*4096
 
-	// maxBody is up to where a body is read, in bytes.
-	maxBody = 1 << 20
-
 	// maxChunkLine is from bufio's buffer in net/http's server, in bytes.
 	maxChunkLine = 4096
 
@@ -57,8 +54,7 @@ const (
 // Conn reads one connection. It must not be used by two goroutines at once.
 //
 // A Conn begins where the connection begins; for a connection that is older,
-// call Lost first. It needs up to 2 MiB while it reads the longest heads and
-// bodies, and some hundred bytes between requests.
+// call Lost first. It needs up to 1 MiB while it reads the longest heads, and some hundred bytes between requests.
 type Conn struct {
 	route func(method, target string) Route
 	emit  func(*Request)
@@ -72,8 +68,7 @@ type Conn struct {
 	newline int    // how many bytes of CR and LF can stand before a request
 	closing bool   // the server closes the connection after this request
 
-	current *Request // whose body is read
-	body    []byte
+	current *Request // whose body comes, if it is read
 
 	heads int   // how many there were
 	at    int64 // the time of the last bytes
@@ -170,7 +165,7 @@ func (c *Conn) step(b []byte) []byte {
 		return c.readPreface(b)
 	case inBody, inChunk:
 		n := int(min(c.left, uint64(len(b))))
-		c.collect(b[:n])
+		c.collect(c.current, b[:n])
 		c.advance(uint64(n))
 		return b[n:]
 	case inChunkLine:
@@ -196,7 +191,7 @@ func (c *Conn) skip(n uint64) {
 			c.lose()
 			return
 		}
-		c.bodyUnread()
+		endBody(c.current, false)
 		c.advance(n)
 	case inHTTP2:
 		if !c.skipFrame(n) {
@@ -266,8 +261,8 @@ func (c *Conn) readHead(b []byte) []byte {
 	}
 	c.closing = f.closing
 	c.skipped = 0
-	if r.Route.ReadsBody() && f.length != 0 {
-		c.current = r
+	if c.current = nil; f.length != 0 {
+		c.begin(r)
 	}
 	switch {
 	case first && r.Method == "PRI" && end == len(prefaceHead):
@@ -336,10 +331,8 @@ func (c *Conn) advance(n uint64) {
 
 // bodyEnd goes from the end of a request to the next one.
 func (c *Conn) bodyEnd() {
-	if len(c.body) == 0 {
-		c.current = nil
-	}
-	c.readBody()
+	endBody(c.current, true)
+	c.current = nil
 	c.state = inHead
 	if c.closing {
 		c.state = isClosed
@@ -417,35 +410,31 @@ func (c *Conn) readTrailer(b []byte) []byte {
 	return nil
 }
 
-// collect keeps a piece of a body that is read.
-func (c *Conn) collect(b []byte) {
-	if c.current == nil {
+// collect gives a piece of a body to the route that reads it.
+func (c *Conn) collect(r *Request, b []byte) {
+	if r == nil || len(b) == 0 || !r.reading {
 		return
 	}
-	if len(c.body)+len(b) > maxBody {
-		c.bodyUnread()
-		return
+	r.began = true
+	if !r.Route.WriteBody(b) {
+		endBody(r, true)
 	}
-	c.body = append(c.body, b...)
 }
 
-// bodyUnread gives up a body.
-func (c *Conn) bodyUnread() {
-	if c.current != nil {
-		c.current.BodyUnread = true
-		c.current = nil
+// begin begins to read the body of a request, if its route wants it.
+func (c *Conn) begin(r *Request) {
+	if r.reading = r.Route != nil && r.Route.ReadsBody(); r.reading {
+		c.current = r
 	}
-	c.body = release(c.body)
 }
 
-// readBody reads the body that was collected, which is complete or all that
-// there will be.
-func (c *Conn) readBody() {
-	if r := c.current; r != nil {
-		r.BodyUnread = !r.Route.ReadBody(c.body)
-		c.current = nil
+// endBody ends the reading of a body: what was read of it is whole as far as the
+// server has read, or something is missing.
+func endBody(r *Request, whole bool) {
+	if r != nil && r.reading {
+		r.reading = false
+		r.BodyUnread = !whole || !r.Route.EndBody() && r.began
 	}
-	c.body = release(c.body)
 }
 
 // release empties a buffer, which can hold secrets.
@@ -459,7 +448,7 @@ func release(b []byte) []byte {
 
 // end goes to a state in which nothing is read.
 func (c *Conn) end(s state) {
-	c.bodyUnread()
+	c.current = nil
 	c.buf = release(c.buf)
 	c.scanned = 0
 	c.h2 = nil
@@ -480,6 +469,9 @@ func (c *Conn) Close(at int64) {
 	c.end(isIgnored)
 }
 
+// reads reports whether the body that comes is read.
+func (c *Conn) reads() bool { return c.current != nil && c.current.reading }
+
 // Wants says how much has to be shown of what the server reads next.
 func (c *Conn) Wants() Mode {
 	switch c.state {
@@ -488,11 +480,11 @@ func (c *Conn) Wants() Mode {
 	case isLost, isClosed:
 		return Skim
 	case inBody:
-		if c.current == nil && c.left+c.skipped >= skimFrom {
+		if !c.reads() && c.left+c.skipped >= skimFrom {
 			return Skim
 		}
 	case inChunk, inChunkLine, inChunkEnd, inTrailer:
-		if c.current == nil && c.skipped >= skimFrom {
+		if !c.reads() && c.skipped >= skimFrom {
 			return Skim
 		}
 	}

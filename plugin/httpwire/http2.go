@@ -32,7 +32,9 @@ type http2Conn struct {
 	block   []byte // of a header block
 	ends    bool   // the stream ends with the header block
 	last    uint32 // the highest stream
-	reading uint32 // the stream whose body is read
+	// bodies are the requests whose body is read and not complete, by their
+	// streams. The server takes so many streams at once, and no more.
+	bodies map[uint32]*Request
 }
 
 // readPreface reads what follows prefaceHead in HTTP/2.
@@ -118,15 +120,15 @@ func (c *Conn) needs(h http2.FrameHeader) bool {
 	case http2.FrameHeaders, http2.FrameContinuation:
 		return true
 	case http2.FrameData:
-		return c.current != nil && h.StreamID == c.h2.reading
+		return c.h2.bodies[h.StreamID] != nil
 	}
 	return false
 }
 
 // skipEnd notices that a stream whose body is read was given up.
 func (c *Conn) skipEnd(h http2.FrameHeader) {
-	if h.Type == http2.FrameRSTStream && h.StreamID == c.h2.reading {
-		c.readBody()
+	if h.Type == http2.FrameRSTStream {
+		c.h2.end(h.StreamID, false)
 	}
 }
 
@@ -134,9 +136,9 @@ func (c *Conn) skipEnd(h http2.FrameHeader) {
 // is not needed.
 func (c *Conn) skipFrame(n uint64) bool {
 	if c.left == 0 && len(c.buf) >= frameHeader && frameOf(c.buf).Type == http2.FrameData {
+		c.h2.end(frameOf(c.buf).StreamID, false)
 		c.left = uint64(c.wanted())
 		c.buf = c.buf[:0]
-		c.bodyUnread()
 	}
 	if n > c.left {
 		return false
@@ -174,9 +176,9 @@ func payloadOf(h http2.FrameHeader, p []byte) ([]byte, bool) {
 func (c *Conn) readFrame(h http2.FrameHeader, payload []byte) bool {
 	s := c.h2
 	if h.Type == http2.FrameData {
-		c.collect(payload)
+		c.collect(s.bodies[h.StreamID], payload)
 		if h.Flags.Has(http2.FlagDataEndStream) {
-			c.readBody()
+			s.end(h.StreamID, true)
 		}
 		return true
 	}
@@ -198,8 +200,8 @@ func (c *Conn) readFrame(h http2.FrameHeader, payload []byte) bool {
 	}
 	if h.StreamID <= s.last {
 		// A trailer.
-		if s.ends && h.StreamID == s.reading {
-			c.readBody()
+		if s.ends {
+			s.end(h.StreamID, true)
 		}
 		return true
 	}
@@ -210,14 +212,32 @@ func (c *Conn) readFrame(h http2.FrameHeader, payload []byte) bool {
 	if r.Unreadable == "" && r.Method != "CONNECT" {
 		r.Route = c.route(r.Method, r.Target)
 	}
-	if r.Route != nil && r.Route.ReadsBody() && !s.ends {
-		if c.current == nil {
-			c.current, s.reading = r, h.StreamID
-		} else {
-			r.BodyUnread = true
-		}
+	if r.reading = r.Route != nil && r.Route.ReadsBody() && !s.ends; r.reading {
+		s.begin(h.StreamID, r)
 	}
 	return true
+}
+
+// maxStreams is how many streams net/http's server takes at once: its own
+// limit is 250, of which those count that are not answered.
+const maxStreams = 250
+
+// begin begins to read the body of a stream.
+func (s *http2Conn) begin(stream uint32, r *Request) {
+	if len(s.bodies) >= maxStreams {
+		endBody(r, false)
+		return
+	}
+	if s.bodies == nil {
+		s.bodies = make(map[uint32]*Request)
+	}
+	s.bodies[stream] = r
+}
+
+// end ends the body of a stream, if it is read.
+func (s *http2Conn) end(stream uint32, whole bool) {
+	endBody(s.bodies[stream], whole)
+	delete(s.bodies, stream)
 }
 
 // request decodes the header block. From (*serverConn).newWriterAndRequest in

@@ -131,10 +131,12 @@ func (c *Conn) send(r *Request) {
 	if r.sent {
 		return
 	}
-	if c.current == r {
-		c.readBody()
+	endBody(r, true)
+	if r.Pipelined && r.Unreadable == "" {
+		// What looks like its response can be bytes of an earlier one.
+		r.Status = 0
 	}
-	r.sent = true
+	r.sent, r.Waiting = true, false
 	c.emit(r)
 }
 
@@ -148,13 +150,21 @@ func (c *Conn) settle() {
 }
 
 // Flush emits requests whose heads were complete at a time or before, in
-// nanoseconds, and that had no response since. Call it every now and then
-// with, say, a second ago.
+// nanoseconds, and that had no response since; those whose body is read and not
+// complete as [Request.Waiting]. Call it every now and then with, say, a second
+// ago.
 func (c *Conn) Flush(before int64) {
 	n := 0
 	for _, r := range c.pending {
-		if r.Time <= before {
+		switch {
+		case r.Time > before:
+		case !r.reading:
 			c.send(r)
+		case !r.waited:
+			r.waited = true
+			early := *r
+			early.Waiting = true
+			c.emit(&early)
 		}
 		// Over HTTP/2 no response comes that would be taken for another's.
 		if !r.sent || c.state != inHTTP2 {

@@ -60,8 +60,8 @@ type Request struct {
 	Status int
 
 	// Pipelined says that the request may have been sent before an earlier
-	// one was answered. The end of a response cannot be seen, so Status
-	// could then come from bytes of the earlier response.
+	// one was answered. The end of a response cannot be seen, so what looks
+	// like this one's could be bytes of the earlier response: Status is 0.
 	Pipelined bool
 
 	// Unreadable says why the request could not be read, or is "". The other
@@ -72,10 +72,17 @@ type Request struct {
 	// it could not be read.
 	Route Route
 	// BodyUnread says that the route reads the body and could not: parts of
-	// it are missing, or it is not what the route reads.
+	// it are missing, or it is not what the route reads. What was read of it
+	// before is known.
 	BodyUnread bool
+	// Waiting says that the body is still to come: the request is emitted once
+	// more when that has come, or when it is answered.
+	Waiting bool
 
-	sent bool // emit was called
+	reading bool // the body is read, and not complete
+	began   bool // something of the body came
+	waited  bool // it was emitted as waiting
+	sent    bool // emit was called
 }
 
 // Route is what has to be known of a request's route to read on behind its
@@ -83,9 +90,12 @@ type Request struct {
 type Route interface {
 	// ReadsBody reports whether something of the body is wanted.
 	ReadsBody() bool
-	// ReadBody takes the body, once and before the request is emitted, and
-	// reports whether it could be read. It may be cut. It is not to be kept.
-	ReadBody(text []byte) bool
+	// WriteBody takes the next piece of the body, which it may not keep, and
+	// reports whether it wants more.
+	WriteBody(p []byte) (more bool)
+	// EndBody ends the body, and reports whether what is wanted of it was
+	// read. It may be called again.
+	EndBody() (read bool)
 	// Hijacks reports whether an answer of status 200 with this head begins a
 	// stream that is no HTTP any more.
 	Hijacks(head []byte) bool

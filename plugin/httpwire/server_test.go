@@ -273,6 +273,9 @@ func TestServer(t *testing.T) {
 			if _, v, ok := strings.Cut(r.Query, "status="); ok {
 				want, _ = strconv.Atoi(v[:3])
 			}
+			if r.Pipelined && r.Unreadable == "" {
+				want = 0 // not to be believed
+			}
 			if r.Unreadable == "" && r.Status != want || r.Unreadable == Malformed && r.Status < 400 {
 				t.Fatalf("round %d: status %d of %s %s, want %d (%s)", i, r.Status, r.Method, r.Target, want, r.Unreadable)
 			}
