@@ -175,7 +175,8 @@ func (l *Log) find(e *event.Event, op string, since int) bool {
 		return false
 	}
 	r.reported = true
-	d.Client, e.Repeated = r.Client, true
+	// What could not be read in full does not say as much as the event.
+	d.Client, e.Repeated = r.Client, !r.Partial
 	return true
 }
 
@@ -208,7 +209,7 @@ func (l *Log) findExec(e *event.Event, since int) bool {
 	default:
 		create.started = true
 	}
-	d.Client, e.Repeated = create.Client, true
+	d.Client, e.Repeated = create.Client, !create.Partial
 	if start != nil {
 		d.Client = start.Client
 	}

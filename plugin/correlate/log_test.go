@@ -92,8 +92,10 @@ func TestAttribute(t *testing.T) {
 
 		"exec":               {[]Request{create(1, "id")}, exec("exec_create", "e1", "id"), 1, true},
 		"exec other command": {[]Request{create(1, "ls")}, exec("exec_create", "e1", "id"), 0, false},
-		"exec not read":      {[]Request{with(create(1, ""), func(r *Request) { r.Partial = true })}, exec("exec_create", "e1", "id"), 1, true},
-		"exec start":         {[]Request{create(1, "id"), asked("exec.start", "e1", 2)}, exec("exec_start", "e1", "id"), 2, true},
+		"exec not read":      {[]Request{with(create(1, ""), func(r *Request) { r.Partial = true })}, exec("exec_create", "e1", "id"), 1, false},
+		"create not read": {[]Request{with(asked("container.create", "web", 1), func(r *Request) { r.Partial = true })},
+			happened("container", "create", idA, "web"), 1, false},
+		"exec start": {[]Request{create(1, "id"), asked("exec.start", "e1", 2)}, exec("exec_start", "e1", "id"), 2, true},
 		"exec of two": {[]Request{create(1, "id"), create(2, "id"), asked("exec.start", "e1", 1), asked("exec.start", "e2", 2)},
 			exec("exec_start", "e1", "id"), 1, true},
 		"exec start only": {[]Request{asked("exec.start", "e1", 2)}, exec("exec_start", "e1", "id"), 2, false},

@@ -37,7 +37,7 @@ func TestBodies(t *testing.T) {
 		{path: execute, body: `{"Cmd":"id"}`, want: docker{Command: "id"}},
 		{path: execute, body: `{"Cmd":["mysql","-pcanary"]}`, want: docker{Command: "mysql -p***"}},
 		{path: execute, body: `{"Cmd":["id"]} and more`, want: docker{Command: "id"}},
-		{path: execute, body: `{"Cmd":["id"`, unread: true},
+		{path: execute, body: `{"Cmd":["id"`, want: docker{Command: "id"}, unread: true},
 		{path: execute, body: ``, unread: true},
 		{path: create, body: `{"Image":"busybox","Env":["P=secret"],"HostConfig":{"Privileged":true,"PidMode":"host","NetworkMode":"host","CapAdd":["ALL"],
 			"Devices":[{"PathOnHost":"/dev/sda","PathInContainer":"/d"}],"DeviceCgroupRules":["b 8:* rwm"],

@@ -195,6 +195,8 @@ func dockerRequest(e *Event, o *fastjson.Object) {
 	r.UserAgent = text(o.Get("userAgent"))
 	r.Status = o.Get("status").GetUint64()
 	r.Unreadable = text(o.Get("unreadable"))
+	r.Unread = o.Get("unread").GetBool()
+	r.Waiting = o.Get("waiting").GetBool()
 	r.ArchivePath = text(o.Get("archivePath"))
 	r.First = o.Get("first").GetBool()
 	r.CreateImage = text(o.Get("image"))

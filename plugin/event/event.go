@@ -205,6 +205,12 @@ type Request struct {
 	First bool
 	// Unreadable is why the request could not be read, or "".
 	Unreadable string
+	// Unread reports that parts of the body could not be read, so that what the
+	// request asks for is not known in full.
+	Unread bool
+	// Waiting reports that the body is still to come: another event will say
+	// what the request asks for.
+	Waiting bool
 	// ArchivePath is the path inside the container that files are copied from
 	// or to.
 	ArchivePath string

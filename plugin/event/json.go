@@ -134,6 +134,8 @@ func (w *writer) dockerRequest(e *Event) {
 	w.uint("status", r.Status)
 	w.bool("first", r.First)
 	w.string("unreadable", r.Unreadable)
+	w.bool("unread", r.Unread)
+	w.bool("waiting", r.Waiting)
 	w.string("object", d.ActorName)
 	w.string("command", d.Command)
 	w.string("archivePath", r.ArchivePath)

@@ -14,6 +14,7 @@ import (
 var unread = map[string]string{
 	"Time":                        "evt.time is Falco's own field",
 	"Replayed":                    "for the history, which must not count such an event again",
+	"Docker.Request.Waiting":      "for api.act and api.outcome, which say that it is no act yet",
 	"Kubernetes.Received":         "evt.time shows it",
 	"Kubernetes.Staged":           "evt.time shows it where there is no other",
 	"Kubernetes.Impersonated.UID": "kube.user.uid tells namesakes apart; an impersonated uid is whatever the client likes",

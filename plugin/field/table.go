@@ -16,7 +16,7 @@ import (
 var common = []Field{
 	{"api.input", "The input that the event comes from: `k8s_audit`, `docker_event` or `docker_api`.",
 		text(func(e *event.Event) string { return e.Input.String() })},
-	{"api.act", "True for the one event of each act that a rule should judge; false for the announcement of a request (stage `RequestReceived`) and for later stages of an act that an earlier event reported.",
+	{"api.act", "True for the one event of each act that a rule should judge; false for the announcement of a request (stage `RequestReceived`, or a request to Docker whose body is still to come) and for later stages of an act that an earlier event reported.",
 		flag(func(e *event.Event) (bool, bool) { return meaning.IsAct(e), true })},
 	{"api.operation", "What was done, such as `secret.list`, `pod.exec` or `container.export`; `other` where it has nothing to do with credentials.",
 		text(func(e *event.Event) string { return e.Operation })},
@@ -197,6 +197,8 @@ var docker = []Field{
 		flag(func(e *event.Event) (bool, bool) { return e.Docker.Request.First, e.Input == event.DockerAPI })},
 	{"docker.request.unreadable", "Why a request could not be read. No value for those that could.",
 		text(func(e *event.Event) string { return e.Docker.Request.Unreadable })},
+	{"docker.request.unread", "True if parts of the request's body could not be read, so that what it asks for (`docker.create.*`, `docker.exec.*`, `api.command`) is not known in full.",
+		flag(func(e *event.Event) (bool, bool) { return e.Docker.Request.Unread, e.Input == event.DockerAPI })},
 	{"docker.archive.path", "The path inside the container that files are copied from or to (docker cp).",
 		text(func(e *event.Event) string { return e.Docker.Request.ArchivePath })},
 	{"docker.create.image", "The image that a container is to be created from.",

@@ -89,10 +89,10 @@ type frame struct {
 type state uint8
 
 const (
-	beforeValue    state = iota
-	beforeElement        // a value or the end of an array
-	beforeKey            // a key or the end of an object
-	beforeNextKey        // a key
+	beforeValue   state = iota
+	beforeElement       // a value or the end of an array
+	beforeKey           // a key or the end of an object
+	beforeNextKey       // a key
 	beforeColon
 	afterValue // a comma or an end
 	inString

@@ -27,10 +27,7 @@ func Classify(e *event.Event) {
 		case op.Name == "":
 			op = docker.Operation(r.Method, r.Path)
 		}
-		e.Outcome = httpOutcome(r.Status)
-		if r.Status == 0 {
-			e.Outcome = event.Unanswered
-		}
+		e.Outcome = requestOutcome(r)
 	case event.DockerEvent:
 		op = docker.EventOperation(e.Docker.Type, e.Docker.Action)
 		// Docker reports only what was done.
@@ -46,6 +43,16 @@ func kubernetesOutcome(k *event.Kubernetes) event.Outcome {
 		return event.Pending
 	}
 	return httpOutcome(k.Code)
+}
+
+func requestOutcome(r *event.Request) event.Outcome {
+	switch {
+	case r.Waiting:
+		return event.Pending
+	case r.Status == 0:
+		return event.Unanswered
+	}
+	return httpOutcome(r.Status)
 }
 
 // httpOutcome says what an HTTP status means. 101 begins a stream.

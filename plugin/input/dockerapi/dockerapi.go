@@ -455,14 +455,15 @@ func (r *reader) emit(c *conn, q *httpwire.Request) {
 	d.Request.UserAgent = q.UserAgent
 	d.Request.Status = uint64(q.Status)
 	d.Request.Unreadable = q.Unreadable
+	d.Request.Unread, d.Request.Waiting = q.BodyUnread, q.Waiting
 	if object := call.Object(); call.AboutContainer() && object != "" {
 		d.Container = r.container(object)
 	} else {
 		d.ActorName = object
 	}
 	// An act that failed has no event, and neither has one that was not
-	// understood.
-	if q.Unreadable == "" && q.Status < 300 {
+	// understood. One whose body is still to come is none yet.
+	if q.Unreadable == "" && q.Status < 300 && !q.Waiting {
 		r.Requests.Add(correlate.Request{
 			Time: e.Time, Operation: e.Operation, ID: call.Becomes(), Container: d.Container.ID, Image: d.Request.CreateImage,
 			Command: d.Command, Partial: q.BodyUnread, Client: d.Client,
