@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // masked stands for a value that is not shown.
@@ -53,11 +54,28 @@ func OneLine(s string) string {
 	}, s)
 }
 
+// maxShown is how much of a command is shown, in bytes. What is longer is cut
+// before it is masked: to look for secrets takes time, and a client can send a
+// mebibyte.
+const maxShown = 16 << 10
+
+// cut cuts what is not shown off a text, between two characters.
+func cut(s string) string {
+	if len(s) <= maxShown {
+		return s
+	}
+	n := maxShown
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}
+
 // Mask returns a command line on one line, with what looks like a secret
 // replaced by "***". Commands that hold none, by far the most, come back as
-// they are.
+// they are; of a command above 16 KiB only the beginning.
 func Mask(command string) string {
-	command = OneLine(command)
+	command = OneLine(cut(command))
 	if !mayHoldSecret(command) {
 		return command
 	}
@@ -83,15 +101,21 @@ var assignment = regexp.MustCompile(`([\w.-]+=)([^\s/{&][^\s&]*)`)
 // be a secret: an environment variable, a label, a build argument; and so may a
 // message. Options keep their values, but for those that Mask knows.
 func MaskArgs(args []string) string {
-	words := make([]string, len(args))
+	var words []string
+	size := 0
 	for i, arg := range args {
+		if size > maxShown {
+			break
+		}
+		arg = cut(arg)
+		size += len(arg) + 1
 		switch {
 		case i > 0 && (args[i-1] == "-m" || args[i-1] == "--message"):
 			arg = masked
 		case !strings.HasPrefix(arg, "-"):
 			arg = assignment.ReplaceAllString(arg, "${1}"+masked)
 		}
-		words[i] = arg
+		words = append(words, arg)
 	}
 	return Mask(strings.Join(words, " "))
 }

@@ -5,6 +5,8 @@ package command
 import (
 	"strings"
 	"testing"
+	"time"
+	"unicode/utf8"
 )
 
 func TestMask(t *testing.T) {
@@ -70,4 +72,23 @@ func FuzzMask(f *testing.F) {
 			t.Errorf("Mask left the canary in %q", got)
 		}
 	})
+}
+
+// What a client sends costs little, whatever it is made of, and is cut between
+// two characters.
+func TestMaskLong(t *testing.T) {
+	for _, piece := range []string{"pass-", "mysql ", "redis-cli ", "-e ", "A=", "://a:", "é", "\x00", "eyJaaaaaaaa.", "token=x "} {
+		long := strings.Repeat(piece, 1<<20/len(piece))
+		begin := time.Now()
+		for _, got := range []string{Mask(long), MaskArgs([]string{"docker", long}), MaskArgs(strings.SplitAfter(long, piece))} {
+			// A mask can be longer than what it stands for.
+			if len(got) > 3*maxShown || !utf8.ValidString(got) {
+				t.Errorf("%q: %d bytes are shown", piece, len(got))
+			}
+		}
+		// The old way took up to three seconds for one.
+		if took := time.Since(begin); took > time.Second {
+			t.Errorf("%q: took %v", piece, took)
+		}
+	}
 }
