@@ -294,7 +294,8 @@ func TestTapBodies(t *testing.T) {
 	}
 }
 
-// After the switch of protocols nothing of the stream is seen.
+// After the switch of protocols nothing of the stream is seen, once user space
+// has said so: the kernel's side concludes nothing from bytes.
 func TestTapHijacked(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")
 	taptest.StartServer(t, "unix", path)
@@ -305,6 +306,11 @@ func TestTapHijacked(t *testing.T) {
 	response := c.wait(t, "response", func(r Record) bool { return r.Kind == Response && r.Conn == request.Conn })
 	if !bytes.HasPrefix(response.Data, []byte("HTTP/1.1 101 ")) {
 		t.Errorf("response is %q", response.Data)
+	}
+	client.say(t, "seen-until-then")
+	c.request(t, "seen-until-then")
+	if err := c.Ignore(request.Conn); err != nil {
+		t.Fatal(err)
 	}
 	client.say(t, "typed-by-the-user")
 	client.in.Close()

@@ -86,7 +86,7 @@ type Record struct {
 	Position uint64
 	Total    int
 	// Data is at most Total bytes. What is not in it was not copied: by wish
-	// ([Tap.Skim]), because the read was too large (more than 64 KiB), or
+	// ([Tap.Skim]), because the read was too large (more than 2 MiB), or
 	// because it could not be seen.
 	Data          []byte
 	Process       Process

@@ -300,8 +300,7 @@ func (t *Tap) ReadInto(rec *Record) error {
 func (t *Tap) Skim(conn ConnKey) error { return t.setMode(conn, tapModeMODE_SKIM) }
 
 // Ignore is for a stream that is no HTTP any more: nothing but its close is
-// seen of the connection. After a response with status 101 the kernel's side
-// does it by itself.
+// seen of the connection.
 func (t *Tap) Ignore(conn ConnKey) error { return t.setMode(conn, tapModeMODE_IGNORE) }
 
 // Resume ends what [Tap.Skim] or [Tap.Ignore] began.

@@ -30,7 +30,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	taptest.Main(m, taptest.Helpers{"keep": keep, "hold": hold, "forks": forks})
+	taptest.Main(m, taptest.Helpers{"keep": keep, "hold": hold, "forks": forks, "forged": forged, "slow": slow})
 }
 
 // keep sends requests on one connection: a socket, a number for itself, how
@@ -78,6 +78,54 @@ func hold(args []string) error {
 	fmt.Println("all")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	return nil
+}
+
+// exchange sends a request on a connection and reads the answer.
+func exchange(conn net.Conn, answers *bufio.Reader, request string) error {
+	if _, err := io.WriteString(conn, request); err != nil {
+		return err
+	}
+	response, err := http.ReadResponse(answers, nil)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	return err
+}
+
+// forged has the server send bytes that look like a switch of protocols, and
+// then does what it came for, on the same connection.
+func forged(args []string) error {
+	conn, err := net.Dial("unix", args[0])
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	answers := bufio.NewReader(conn)
+	if err := exchange(conn, answers, "GET /forge HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		return err
+	}
+	return exchange(conn, answers, "GET /containers/victim/json HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+// slow sends a request to create a container whose body pauses for longer than
+// a request may wait, or is of so many bytes.
+func slow(args []string) error {
+	size, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	conn, err := net.Dial("unix", args[0])
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	body := `{"Image":"i","Labels":{"l":"` + strings.Repeat("x", size) + `"},"HostConfig":{"Privileged":true,"Binds":["/:/host"]}}`
+	fmt.Fprintf(conn, "POST /containers/create?name=c%d HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", size, len(body), body[:20])
+	if size < 1000 {
+		time.Sleep(correlate.AnswerTime + 3*tick)
+	}
+	return exchange(conn, bufio.NewReader(conn), body[20:])
 }
 
 // forks sends requests on one connection, each by a process of its own.
@@ -401,6 +449,48 @@ func TestRunSocketComesAndGoes(t *testing.T) {
 	lines := strings.Split(r.InfoText(), "\n")
 	if len(lines) > 7 {
 		t.Errorf("log is\n%s", r.InfoText())
+	}
+}
+
+// What an engine answers, a client can choose in part: it hides nothing that
+// comes after it.
+func TestRunForgedAnswer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	taptest.StartServer(t, "unix", path)
+	r := start(t, Options{Socket: path})
+	taptest.Run(t, taptest.Helper(t, "forged", path))
+	if e := r.request(t, "/containers/victim/json"); e.Docker.Request.Status != 200 {
+		t.Errorf("the request after it has the status %d", e.Docker.Request.Status)
+	}
+}
+
+// A body that comes slowly, or is long, is read to its end before its request is
+// an act.
+func TestRunBodies(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	taptest.StartServer(t, "unix", path)
+	r := start(t, Options{Socket: path})
+	for _, size := range []string{"1", "200000", "3000000"} {
+		taptest.Run(t, taptest.Helper(t, "slow", path, size))
+		ours := func(e *event.Event) bool { return e.Docker.Request.Query == "name=c"+size }
+		r.event(t, "act", func(e *event.Event) bool { return ours(e) && meaning.IsAct(e) })
+		acts, announced := 0, 0
+		for _, e := range r.events(t) {
+			switch {
+			case !ours(&e):
+				continue
+			case !meaning.IsAct(&e):
+				announced++
+				continue
+			}
+			acts++
+			if q := &e.Docker.Request; !q.CreatePrivileged || q.Unread || !slices.Contains(q.CreateMounts, "/:/host") {
+				t.Errorf("%s bytes: %+v", size, q)
+			}
+		}
+		if acts != 1 || size == "1" && announced != 1 {
+			t.Errorf("%s bytes: %d acts, %d announced", size, acts, announced)
+		}
 	}
 }
 

@@ -75,14 +75,31 @@ func serve(args []string) error {
 	}
 	fmt.Println(l.Addr())
 	return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Upgrade") != "" {
+		switch {
+		case r.Header.Get("Upgrade") != "":
 			hijack(w)
+			return
+		case r.URL.Path == "/forge":
+			forge(w)
 			return
 		}
 		n, _ := io.Copy(io.Discard, r.Body)
 		w.Header().Set("X-Read", strconv.FormatInt(n, 10))
 		_, _ = io.WriteString(w, Body)
 	}))
+}
+
+// forge answers with a body that looks like another answer, in a write of its
+// own: what a client can have an engine do that repeats its words.
+func forge(w http.ResponseWriter) {
+	const body = "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\n\r\n"
+	w.Header().Set("Content-Length", strconv.Itoa(2*len(body)))
+	w.WriteHeader(http.StatusNotFound)
+	flush := http.NewResponseController(w).Flush
+	for range 2 {
+		_ = flush()
+		_, _ = io.WriteString(w, body)
+	}
 }
 
 // hijack makes an echo of the connection.
