@@ -451,7 +451,9 @@ func (r *reader) emit(c *conn, q *httpwire.Request) {
 	d.Insecure = c.tcp && q.Unreadable != httpwire.TLS
 	d.Client = r.clientOf(c)
 	d.Request.First = c.lastClient != uint32(d.Client.PID)
-	c.lastClient = uint32(d.Client.PID)
+	if !q.Waiting {
+		c.lastClient = uint32(d.Client.PID)
+	}
 	d.Request.UserAgent = q.UserAgent
 	d.Request.Status = uint64(q.Status)
 	d.Request.Unreadable = q.Unreadable
