@@ -469,6 +469,19 @@ func (c *Conn) Close(at int64) {
 	c.end(isIgnored)
 }
 
+// Held returns how much memory the connection holds, in bytes, as far as its
+// client can make it grow.
+func (c *Conn) Held() int {
+	n := cap(c.buf)
+	for _, r := range c.pending {
+		n += len(r.Target) + len(r.Host) + len(r.UserAgent)
+	}
+	if c.h2 != nil {
+		n += cap(c.h2.block)
+	}
+	return n
+}
+
 // reads reports whether the body that comes is read.
 func (c *Conn) reads() bool { return c.current != nil && c.current.reading }
 

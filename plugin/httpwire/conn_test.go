@@ -147,26 +147,14 @@ func TestTooLarge(t *testing.T) {
 	junk := bytes.Repeat([]byte("x"), 4096)
 	for range 1000 {
 		c.Request(junk, len(junk), 2)
-		if held(c) > 2*maxHead {
-			t.Fatalf("holds %d bytes", held(c))
+		if c.Held() > 2*maxHead {
+			t.Fatalf("holds %d bytes", c.Held())
 		}
 	}
 	c.Response([]byte("HTTP/1.1 431 Request Header Fields Too Large\r\n"), 3)
 	if len(got) != 1 || summary(got[0]) != "GET /secrets 431 too large" {
 		t.Errorf("got %+v", got)
 	}
-}
-
-// held is how much memory a Conn holds, in bytes.
-func held(c *Conn) int {
-	n := cap(c.buf) + 256*cap(c.pending)
-	for _, r := range c.pending {
-		n += len(r.Target) + len(r.Host) + len(r.UserAgent)
-	}
-	if c.h2 != nil {
-		n += cap(c.h2.block)
-	}
-	return n
 }
 
 // testRoute keeps the bodies of execs and of what is created, as JSON, and
@@ -328,8 +316,8 @@ func FuzzConn(f *testing.F) {
 				c.Flush(at - int64(ops[i]))
 			}
 			c.Wants()
-			if held(c) > 4*maxHead {
-				t.Fatalf("holds %d bytes", held(c))
+			if c.Held() > 4*maxHead {
+				t.Fatalf("holds %d bytes", c.Held())
 			}
 		}
 		c.Request(data, len(data), 1)

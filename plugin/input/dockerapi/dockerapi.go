@@ -5,12 +5,15 @@
 package dockerapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +35,9 @@ const (
 	// maxConns and maxClients are how many connections and how many processes
 	// that connected are remembered.
 	maxConns, maxClients = 16384, 16384
+	// maxHeld is how many bytes may be held of all connections' heads that are
+	// not complete: one can have a mebibyte.
+	maxHeld = 32 << 20
 	// maxBatch is how many bytes of events are queued at once.
 	maxBatch = 64 << 10
 )
@@ -176,6 +182,7 @@ type conn struct {
 	daemon string
 	tcp    bool
 	next   uint64 // position of what is read next
+	held   int    // bytes, as counted in reader.held
 	// lastClient is the pid of the client of the last request, MaxUint32
 	// before the first.
 	lastClient uint32
@@ -197,6 +204,7 @@ type reader struct {
 	conns   map[tap.ConnKey]*conn
 	order   *simplelru.LRU[tap.ConnKey, *conn]
 	clients *simplelru.LRU[clientKey, *peer]
+	held    int // by all conns, in bytes
 	drops   uint64
 	now     int64 // time of the last record
 	watched os.FileInfo
@@ -318,6 +326,7 @@ func (r *reader) handle(rec *tap.Record) {
 		}
 		c.next = rec.Position + uint64(rec.Total)
 		c.wire.Request(rec.Data, rec.Total, rec.Time)
+		r.hold(c, rec.Time)
 		r.setMode(rec.Conn, c)
 	case tap.Response:
 		c := r.conn(rec)
@@ -357,6 +366,7 @@ func (r *reader) accept(rec *tap.Record) *conn {
 	if old, ok := r.conns[rec.Conn]; ok {
 		// The kernel's side forgot the connection meanwhile.
 		c.peer = old.peer
+		r.held -= old.held
 		old.wire.Close(rec.Time)
 	}
 	r.conns[rec.Conn] = c
@@ -391,6 +401,29 @@ func (r *reader) bind(c *conn) {
 	c.peer = s
 }
 
+// hold counts what a connection holds. When all of them together hold too much,
+// those that hold most lose what they have of a head: it is reported as lost,
+// and a client that sends heads without an end takes nothing from others.
+func (r *reader) hold(c *conn, at int64) {
+	held := c.wire.Held()
+	r.held += held - c.held
+	c.held = held
+	if r.held <= maxHeld {
+		return
+	}
+	largest := slices.SortedFunc(maps.Values(r.conns), func(a, b *conn) int { return cmp.Compare(b.held, a.held) })
+	for _, c := range largest {
+		// Down to half, so that this is not to be done again at once.
+		if r.held <= maxHeld/2 {
+			return
+		}
+		c.wire.Lost(at)
+		held := c.wire.Held()
+		r.held += held - c.held
+		c.held = held
+	}
+}
+
 // close ends a connection that is closed, and forgets its client.
 func (r *reader) close(key tap.ConnKey, c *conn, at int64) {
 	r.end(key, c, at)
@@ -406,6 +439,7 @@ func (r *reader) end(key tap.ConnKey, c *conn, at int64) {
 	}
 	delete(r.conns, key)
 	r.order.Remove(key)
+	r.held -= c.held
 	c.wire.Close(at)
 }
 

@@ -637,6 +637,44 @@ func TestReaderForgetsOldest(t *testing.T) {
 }
 
 // records gives records to a reader as the kernel's side would.
+// Heads without an end, on as many connections as are remembered, hold no more
+// than all connections may together, and what others send is read meanwhile.
+func TestReaderMemory(t *testing.T) {
+	sink := &inputtest.Sink{}
+	r := newReader(t.Context(), Options{Socket: "/x", Requests: correlate.NewLog(), Containers: unknown}, load(t, tap.Options{}), sink, maxConns)
+	junk := append([]byte("GET / HTTP/1.1\r\nX: "), bytes.Repeat([]byte("x"), 8<<10)...)
+	next := uint64(0)
+	send := func(conn tap.ConnKey, data []byte, position uint64) {
+		r.handle(&tap.Record{Kind: tap.Request, Conn: conn, PID: 99, Data: data, Total: len(data), Position: position, Time: 1})
+	}
+	for piece := range 16 {
+		for conn := range tap.ConnKey(1000) {
+			send(conn+1, junk[:len(junk)-20*min(piece, 1)], next)
+			if r.held > maxHeld {
+				t.Fatalf("%d bytes are held", r.held)
+			}
+		}
+		next += uint64(len(junk) - 20*min(piece, 1))
+	}
+	send(5000, []byte("GET /containers/victim/json HTTP/1.1\r\nHost: x\r\n\r\n"), 0)
+	for key, c := range r.conns {
+		r.close(key, c, 2)
+	}
+	if r.held != 0 {
+		t.Errorf("%d bytes are held by no connection", r.held)
+	}
+	if err := r.batch.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, e := range sink.Events() {
+		found = found || strings.Contains(e.JSON, "/containers/victim/json")
+	}
+	if !found {
+		t.Error("a request among them was not read")
+	}
+}
+
 func records(t *testing.T, records ...tap.Record) []event.Event {
 	loaded := load(t, tap.Options{})
 	run := &running{Sink: &inputtest.Sink{}}
