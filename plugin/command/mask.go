@@ -7,8 +7,9 @@ package command
 import (
 	"regexp"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/containerapi/containerapi/plugin/oneline"
 )
 
 // masked stands for a value that is not shown.
@@ -40,20 +41,6 @@ var secrets = []*regexp.Regexp{
 	regexp.MustCompile(`()(\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*)`),
 }
 
-// OneLine returns a text with its control characters replaced by spaces, so that
-// whoever chose it cannot write a second line into an alert.
-func OneLine(s string) string {
-	if strings.IndexFunc(s, unicode.IsControl) < 0 {
-		return s
-	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, s)
-}
-
 // maxShown is how much of a command is shown, in bytes. What is longer is cut
 // before it is masked: to look for secrets takes time, and a client can send a
 // mebibyte.
@@ -75,7 +62,7 @@ func cut(s string) string {
 // replaced by "***". Commands that hold none, by far the most, come back as
 // they are; of a command above 16 KiB only the beginning.
 func Mask(command string) string {
-	command = OneLine(cut(command))
+	command = oneline.Text(cut(command))
 	if !mayHoldSecret(command) {
 		return command
 	}

@@ -12,9 +12,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/containerapi/containerapi/plugin/command"
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/jsonscan"
+	"github.com/containerapi/containerapi/plugin/oneline"
 	"github.com/containerapi/containerapi/plugin/operation"
 )
 
@@ -133,7 +133,7 @@ func (c *Call) Describe(e *event.Event) {
 		return
 	}
 	if c.route.archive {
-		r.ArchivePath = command.OneLine(c.parameters().Get("path"))
+		r.ArchivePath = oneline.Text(c.parameters().Get("path"))
 	}
 	if c.body != nil {
 		c.body.describe(e)

@@ -6,7 +6,8 @@ import (
 	"encoding/binary"
 	"math"
 	"net/netip"
-	"strings"
+
+	"github.com/containerapi/containerapi/plugin/oneline"
 )
 
 // MaxFields is how many fields a plugin may have.
@@ -138,19 +139,12 @@ func (b *Block) SetAddr(id int, a netip.Addr) {
 	b.set(id, uint64(at)|uint64(len(b.b)-at)<<32)
 }
 
-// string stores a string and returns its offset. A NUL, which would end the
-// string early and hide what follows, becomes a space.
+// string stores a string and returns its offset. What a stranger chose in it
+// becomes safe to show here, where all that rules and alerts see comes by. That
+// includes NUL, which would end the string early and hide what follows.
 func (b *Block) string(s string) uint32 {
 	at := len(b.b)
-	b.b = append(b.b, s...)
-	if strings.IndexByte(s, 0) >= 0 {
-		for i := at; i < len(b.b); i++ {
-			if b.b[i] == 0 {
-				b.b[i] = ' '
-			}
-		}
-	}
-	b.b = append(b.b, 0)
+	b.b = append(oneline.Append(b.b, s), 0)
 	return uint32(at)
 }
 

@@ -100,7 +100,7 @@ func TestBlock(t *testing.T) {
 	}
 
 	got := values(func(b *falco.Block) {
-		b.SetString(id["kube.verb"], "get\x00hidden")
+		b.SetString(id["kube.verb"], "get\x00\nhid\u202eden")
 		b.SetString(id["kube.uri"], "")
 		b.SetJoined(id["api.object"], "shop", "/", "db")
 		b.SetStrings(id["kube.user.groups"], long)
@@ -115,7 +115,7 @@ func TestBlock(t *testing.T) {
 	}
 	delete(got, "kube.user.groups")
 	want := map[string]any{
-		"kube.verb":          "get hidden", // all of it, not what stands before the NUL
+		"kube.verb":          "get  hid den", // on one line, and all of it, not what stands before the NUL
 		"api.object":         "shop/db",
 		"kube.sourceip":      netip.MustParseAddr("10.0.0.1"),
 		"kube.response.code": uint64(0),

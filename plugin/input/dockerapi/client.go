@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerapi/containerapi/plugin/command"
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/oneline"
 	"github.com/containerapi/containerapi/plugin/tap"
 )
 
@@ -32,9 +33,9 @@ func client(p *tap.Process) event.Client {
 	c := event.Client{
 		PID:        uint64(p.PID),
 		PPID:       uint64(p.PPID),
-		Name:       command.OneLine(p.Comm),
-		ParentName: command.OneLine(p.ParentComm),
-		ExePath:    command.OneLine(p.ExePath),
+		Name:       oneline.Text(p.Comm),
+		ParentName: oneline.Text(p.ParentComm),
+		ExePath:    oneline.Text(p.ExePath),
 		Cmdline:    command.MaskArgs(p.Args),
 		UID:        int64(p.UID),
 		LoginUID:   -1,
