@@ -30,7 +30,7 @@ func TestCredentialFiles(t *testing.T) {
 	}
 	var terms []string
 	for _, e := range credfile.Expressions() {
-		e = ".*(exec|debug) " + e
+		e = `(.|\n)*(exec|debug) ` + e
 		if len(e) > maxValue {
 			t.Errorf("Falco takes values of %d bytes, not of %d: split the list in credfile: %s", maxValue, len(e), e)
 		}

@@ -131,6 +131,33 @@ func documented(t *testing.T, file, name string) bool {
 	return regexp.MustCompile(`(?m)^#.*\n- (list|macro): ` + name + `$`).Match(text)
 }
 
+var regexValue = regexp.MustCompile(`regex\s+"((?:\\.|[^"\\])*)"`)
+
+// A regular expression in a condition has to match the whole value, and a dot in it
+// matches no newline: with a bare dot, one newline in an argument would hide a command.
+func TestExpressions(t *testing.T) {
+	bracket := regexp.MustCompile(`\[[^]]*\]`)
+	found := 0
+	for _, file := range files {
+		for _, i := range load(t, file) {
+			for _, match := range regexValue.FindAllStringSubmatch(i.Condition, -1) {
+				found++
+				expression := match[1]
+				if len(expression) > maxValue {
+					t.Errorf("%s: %s: Falco takes values of %d bytes, not of %d: %s", file, i.name(), maxValue, len(expression), expression)
+				}
+				rest := strings.ReplaceAll(expression, `(.|\n)`, "")
+				if strings.Contains(bracket.ReplaceAllString(rest, ""), ".") {
+					t.Errorf(`%s: %s: a dot matches no newline, write (.|\n): %s`, file, i.name(), expression)
+				}
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("found only %d regular expressions in the rules", found)
+	}
+}
+
 // investigation are the fields that no rule reads or shows, and what they are
 // there for: rules of one's own, overrides, and a closer look at an event.
 var investigation = map[string]string{

