@@ -50,7 +50,7 @@ demo: ## attacks on real containers and the alerts that they raise
 recordings: ## make the recorded audit events again, in a new directory (RECORD='-out DIRECTORY NAME ...')
 	cd e2e && go run ./cmd/record $(RECORD)
 
-captures: ## make captures of system calls again, with a sysdig that has the modern eBPF probe, named in SYSDIG
+captures: ## make captures of system calls again, with the modern eBPF probe of the Falco named in FALCO (RECORD as above)
 	cd e2e && go run ./cmd/record -captures $(RECORD)
 
 bench: build setup ## events per second, beside k8saudit

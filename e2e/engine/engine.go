@@ -44,6 +44,11 @@ type Config struct {
 	// Capture is a file of recorded system calls, which are the events
 	// instead of those of a plugin.
 	Capture string
+	// Record is the beginning of the paths of the files that Falco writes what
+	// the kernel's modern eBPF probe sees to, which are the events instead of
+	// those of a plugin. It begins with the first alert of a rule that has
+	// "capture: true", and needs root. No other engine can.
+	Record string
 	// Source is the event source of the first plugin, or "syscall".
 	Source string
 	// Rules are rule files, loaded in this order.
@@ -125,8 +130,8 @@ type Process struct {
 // Start starts the engine. The process has to be stopped with
 // [Process.Stop], also when it has ended.
 func Start(e Engine, c Config) (*Process, error) {
-	if len(c.Plugins) == 0 && c.Capture == "" {
-		return nil, errors.New("an engine needs a plugin or a capture")
+	if len(c.Plugins) == 0 && c.Capture == "" && c.Record == "" {
+		return nil, errors.New("an engine needs a plugin, a capture or something to record")
 	}
 	dir, err := os.MkdirTemp("", "engine")
 	if err != nil {

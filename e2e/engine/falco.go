@@ -16,6 +16,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// recordLimit is how long Falco records when it is not stopped before.
+const recordLimit = 10 * time.Minute
+
 // falco is the real thing.
 type falco struct {
 	path, version string
@@ -54,8 +57,13 @@ func (f *falco) command(c Config, dir string) (*exec.Cmd, lineReader, error) {
 		load = append(load, p.Name)
 	}
 	kind := map[string]any{"kind": "nodriver"}
-	if c.Capture != "" {
+	record := map[string]any{"enabled": false}
+	switch {
+	case c.Capture != "":
 		kind = map[string]any{"kind": "replay", "replay": map[string]any{"capture_file": c.Capture}}
+	case c.Record != "":
+		kind = map[string]any{"kind": "modern_ebpf"}
+		record = map[string]any{"enabled": true, "path_prefix": c.Record, "mode": "rules", "default_duration": recordLimit.Milliseconds()}
 	}
 	matching := "first"
 	if c.AllMatching {
@@ -63,6 +71,7 @@ func (f *falco) command(c Config, dir string) (*exec.Cmd, lineReader, error) {
 	}
 	text, err := yaml.Marshal(map[string]any{
 		"engine":                              kind,
+		"capture":                             record,
 		"plugins":                             plugins,
 		"load_plugins":                        load,
 		"rules_files":                         c.Rules,

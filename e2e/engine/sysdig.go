@@ -68,6 +68,9 @@ func (s *sysdig) argv(args ...string) (string, []string) {
 }
 
 func (s *sysdig) command(c Config, dir string) (*exec.Cmd, lineReader, error) {
+	if c.Record != "" {
+		return nil, nil, errors.New("only Falco records system calls: name it in the environment variable FALCO")
+	}
 	all, err := LoadRules(c.Rules...)
 	if err != nil {
 		return nil, nil, err

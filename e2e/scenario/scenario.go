@@ -58,6 +58,11 @@ type Scenario struct {
 	// Kubelet says that a kubelet starts before Record, as the node node-2, and is
 	// recorded as well. POD_IMAGE is an image that it has.
 	Kubelet bool `yaml:"kubelet"`
+	// Engine says that a Docker Engine runs beside the Record of a capture, for
+	// docker. SOCKET is the path of its socket. It has a container web; RUN is a
+	// docker run, without its image and command, of one that has docker, kubectl
+	// and app.
+	Engine bool `yaml:"engine"`
 	// Capture is a file of system calls, by its name in testdata/captures
 	// without .scap.
 	Capture string `yaml:"capture"`
@@ -147,6 +152,8 @@ func (s Scenario) validate() error {
 		return errors.New("what is run is not recorded: record")
 	case s.Run == "" && s.Record == "" && (s.Before != "" || s.After != "" || s.As != ""):
 		return errors.New("only what is run or recorded again has before, after and as")
+	case s.Engine && (s.Capture == "" || s.Record == ""):
+		return errors.New("an engine is for the record of a capture")
 	case s.Capture != "" && s.API != "":
 		return errors.New("a capture goes through no api")
 	case s.Capture == "" && s.API != Kubernetes && s.API != Docker:

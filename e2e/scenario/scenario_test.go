@@ -68,6 +68,7 @@ func TestLoadErrors(t *testing.T) {
 		"- {name: a, api: docker, recording: y, before: x}":                  "only what is run",
 		"- {name: a, api: docker, run: y, record: x}":                        "is not recorded",
 		"- {name: a, api: kubernetes, recording: y, record: x}":              "needs a user",
+		"- {name: a, capture: y, engine: true}":                              "for the record of a capture",
 		"- {name: a, api: docker, capture: y}":                               "through no api",
 		"- {name: a, api: docker, run: x, expect: [b], near: [b]}":           "comes near",
 		"- {name: a, api: docker, run: x, exepct: []}":                       "exepct",

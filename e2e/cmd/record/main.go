@@ -3,7 +3,9 @@
 // Command record makes the recordings of audit events again, with a kube-apiserver
 // of its own and the clients that make setup built, and says in what their shape
 // differs from those that are committed. With -captures it makes captures of system
-// calls again, with a sysdig that has the modern eBPF probe, named in SYSDIG.
+// calls again, with the modern eBPF probe of the Falco that FALCO or the PATH names,
+// and says whether they raise what their scenarios expect: see
+// testdata/captures/README.md.
 //
 //	record [-captures] [-out DIRECTORY] [NAME ...]
 //
@@ -33,6 +35,7 @@ import (
 const (
 	recordings   = "testdata/recordings"
 	chart        = "testdata/chart"
+	captures     = "testdata/captures"
 	syscallRules = "../rules/containerapi_syscall_rules.yaml"
 )
 
@@ -161,13 +164,13 @@ func makeRecording(ctx context.Context, runner *scenario.Runner, s scenario.Scen
 		return err
 	}
 	fmt.Printf("%s: %d events, %d kinds of requests\n", s.Recording, len(events), len(shape))
-	report(oldShape, shape, "only in the committed one")
-	report(shape, oldShape, "only in the new one")
+	difference(oldShape, shape, "only in the committed one")
+	difference(shape, oldShape, "only in the new one")
 	return nil
 }
 
-// report prints what one shape has and the other has not.
-func report(has, lacks []string, what string) {
+// difference prints what one shape has and the other has not.
+func difference(has, lacks []string, what string) {
 	missing := slices.DeleteFunc(slices.Clone(has), func(kind string) bool { return slices.Contains(lacks, kind) })
 	if len(missing) > 0 {
 		fmt.Printf("  %s: %s\n", what, strings.Join(missing, "; "))
