@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/containerapi/containerapi/e2e/engine"
+	"github.com/containerapi/containerapi/e2e/process"
 	"github.com/containerapi/containerapi/e2e/scap"
 	"github.com/containerapi/containerapi/e2e/scenario"
 )
@@ -68,12 +69,12 @@ func makeCapture(ctx context.Context, falco engine.Engine, stage *stage, s scena
 		return err
 	}
 	defer os.RemoveAll(work)
-	if err := script(ctx, stage, work, s.Before).Run(); err != nil {
+	if _, err := script(ctx, stage, work, s.Before); err != nil {
 		return fmt.Errorf("before: %w", err)
 	}
 	raw, pid, err := capture(ctx, falco, stage, work, s)
-	err = errors.Join(err, script(ctx, stage, work, s.After).Run())
-	if err != nil {
+	_, undone := script(ctx, stage, work, s.After)
+	if err := errors.Join(err, undone); err != nil {
 		return err
 	}
 	if err := takeOut(ctx, falco, raw, pid, stage.cgroup, file); err != nil {
@@ -82,12 +83,20 @@ func makeCapture(ctx context.Context, falco engine.Engine, stage *stage, s scena
 	return report(ctx, falco, s, file)
 }
 
-// script returns the command that runs a script as scenarios have it.
-func script(ctx context.Context, stage *stage, work, text string) *exec.Cmd {
+// script runs a script as scenarios have it, and returns its process id. The error
+// has what it printed.
+func script(ctx context.Context, stage *stage, work, text string) (pid int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, scriptLimit)
+	defer cancel()
+	var printed process.Output
 	cmd := exec.CommandContext(ctx, "sh", "-ec", text)
-	cmd.Dir, cmd.Env, cmd.Stderr = work, stage.env, os.Stderr
+	cmd.Dir, cmd.Env = work, stage.env
+	cmd.Stdout, cmd.Stderr = &printed, &printed
 	cmd.WaitDelay = time.Second
-	return cmd
+	if err := cmd.Run(); err != nil {
+		return 0, fmt.Errorf("the script: %w\n%s", err, printed.String())
+	}
+	return cmd.Process.Pid, nil
 }
 
 // capture runs a scenario's script while Falco captures what all processes do, and
@@ -126,13 +135,10 @@ func perform(ctx context.Context, p *engine.Process, stage *stage, work, text st
 	if err := mark(ctx, p, "begin"); err != nil {
 		return 0, err
 	}
-	limited, cancel := context.WithTimeout(ctx, scriptLimit)
-	defer cancel()
-	cmd := script(limited, stage, work, text)
-	if err := cmd.Run(); err != nil {
-		return 0, fmt.Errorf("the script: %w", err)
+	if pid, err = script(ctx, stage, work, text); err != nil {
+		return 0, err
 	}
-	return cmd.Process.Pid, mark(ctx, p, "end")
+	return pid, mark(ctx, p, "end")
 }
 
 // mark starts a program with a name of its own until Falco tells that it saw it.

@@ -25,7 +25,7 @@ func main() {
 
 func run(args []string) error {
 	if len(args) < 2 {
-		return errors.New("usage: app token|tcp|udp|unix|serve|listen|link ARGUMENT ...")
+		return errors.New("usage: app token|tcp|udp|unix|serve|listen|link, and its arguments")
 	}
 	switch does, what := args[0], args[1]; does {
 	case "token":
