@@ -22,7 +22,7 @@ var secrets = []*regexp.Regexp{
 	// Authorization: Bearer …, Bearer …, Basic …
 	regexp.MustCompile(`(?i)(\b(?:bearer|basic)\s+)([^\s"']+)`),
 	// DB_PASSWORD=…, --api-token=…, "password": "…"
-	regexp.MustCompile(`(?i)([\w.-]*(?:pass|pwd|secret|token|api_?key|access_?key|private_?key|credential|auth)[\w.-]*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s"'&|;]+)`),
+	regexp.MustCompile(`(?i)([\w.-]*(?:pass|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|auth)[\w.-]*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s"'&|;]+)`),
 	// --password …, --token …
 	regexp.MustCompile(`(?i)((?:^|\s)--?[\w-]*(?:pass|pwd|secret|token|api-?key|access-?key|private-?key|credential)[\w-]*\s+)("[^"]*"|'[^']*'|[^\s"'|;-][^\s"'|;]*)`),
 	// docker run -e name=…, docker build --build-arg name=…; labels, too, may

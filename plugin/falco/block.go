@@ -117,7 +117,9 @@ func (b *Block) SetStrings(id int, list []string) {
 		b.b = append(b.b, 0, 0, 0, 0)
 	}
 	for i, s := range list {
-		binary.NativeEndian.PutUint32(b.b[at+4*i:], b.string(s))
+		// Storing the string can move the block.
+		offset := b.string(s)
+		binary.NativeEndian.PutUint32(b.b[at+4*i:], offset)
 	}
 	b.set(id, uint64(at)|uint64(len(list))<<32)
 }

@@ -130,3 +130,36 @@ func TestBlock(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// A list comes out as it went in also where storing its strings moves the block:
+// a client chooses the lengths of much that stands before it.
+func TestBlockGrows(t *testing.T) {
+	before, list := -1, -1
+	for i, f := range All() {
+		switch f.Name {
+		case "docker.client.cmdline":
+			before = i
+		case "docker.create.exposes":
+			list = i
+		}
+	}
+	length := 0
+	s := &state{extraction: falco.NewExtraction(), fill: func(b *falco.Block) {
+		b.SetString(before, strings.Repeat("x", length))
+		b.SetStrings(list, []string{"docker_socket", "host_root"})
+	}}
+	defer s.extraction.Free()
+	engine := falcotest.New(s, Entries())
+	defer engine.Close()
+	for ; length < 10000; length++ {
+		e, free := engine.Foreign(nil)
+		got, err := engine.Extract(e)
+		free()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if exposes := fmt.Sprint(got["docker.create.exposes"]); exposes != "[docker_socket host_root]" {
+			t.Fatalf("behind %d bytes the list is %q", length, exposes)
+		}
+	}
+}

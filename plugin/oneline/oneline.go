@@ -10,9 +10,10 @@ import (
 )
 
 // Text returns a text with each character that is not safe to show replaced by a
-// space, and each byte that is no UTF-8 by U+FFFD: control characters, those for
-// bidirectional writing (https://trojansource.codes), and the separators of
-// lines and paragraphs.
+// space, and each byte that is no UTF-8 by U+FFFD: control characters, the
+// separators of lines and paragraphs, and characters that nobody sees, among
+// them those for bidirectional writing (https://trojansource.codes). The two that
+// join letters, which words of some languages need, stay.
 func Text(s string) string {
 	if n := plain(s); n == len(s) {
 		return s
@@ -70,5 +71,6 @@ func plain(s string) int {
 }
 
 func unsafeRune(r rune) bool {
-	return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r)
+	const nonJoiner, joiner = '\u200c', '\u200d'
+	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Cf) && r != nonJoiner && r != joiner
 }

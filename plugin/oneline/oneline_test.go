@@ -19,6 +19,7 @@ func TestText(t *testing.T) {
 		"a\x9b2Jb\xff":             "a\ufffd2Jb\ufffd",
 		"\xe2\x80":                 "\ufffd\ufffd",
 		"zero\u200dwidth":          "zero\u200dwidth",
+		"ad\u200bmin\ufeff":        "ad min ",
 	} {
 		if got := Text(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)
