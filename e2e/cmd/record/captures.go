@@ -93,7 +93,8 @@ func script(ctx context.Context, stage *stage, work, text string) (pid int, err 
 	cmd.Dir, cmd.Env = work, stage.env
 	cmd.Stdout, cmd.Stderr = &printed, &printed
 	cmd.WaitDelay = time.Second
-	if err := cmd.Run(); err != nil {
+	// What it leaves behind may hold its output open.
+	if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		return 0, fmt.Errorf("the script: %w\n%s", err, printed.String())
 	}
 	return cmd.Process.Pid, nil
