@@ -12,7 +12,7 @@ export CLANG_MAJOR := 19
 # The tests that with -update write the files that they otherwise compare.
 UPDATED = $(shell grep -rl --include='*_test.go' internal/generated plugin rules | xargs -n 1 dirname | sort -u | sed 's|^|./|')
 
-.PHONY: help build test unit fuzz e2e demo recordings captures bench package loads lint generate objects bpf clang setup clean
+.PHONY: help build test unit fuzz e2e pages demo recordings captures bench package loads lint generate objects bpf clang setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,7 +79,9 @@ $(CHECKS): go.mod
 	@echo "build staticcheck"
 	GOBIN=$(CACHE)/bin go install honnef.co/go/tools/cmd/staticcheck
 
-generate: bpf ## make all committed files that are made from others: eBPF objects, pages, rules
+generate: pages bpf ## make all committed files that are made from others: pages, rules, eBPF objects
+
+pages: ## make the pages and rules that are made from others, which needs no clang
 	go test -count=1 $(UPDATED) -update
 
 # That all else of it is current is checked by the same tests without -update.

@@ -235,7 +235,7 @@ func TestFields(t *testing.T) {
 	for _, f := range field.All() {
 		switch _, listed := investigation[f.Name]; {
 		case !used[f.Name] && !listed:
-			t.Errorf("no rule uses the field %s", f.Name)
+			t.Errorf("no rule uses the field %s: use it, or say in investigation what it is for", f.Name)
 		case used[f.Name] && listed:
 			t.Errorf("a rule uses the field %s: it is not for investigation only", f.Name)
 		}

@@ -2,7 +2,7 @@
 
 // Package generated holds committed files to what they are made from. With the
 // flag -update, which it adds to the tests that use it, they are written; make
-// generate runs all of these tests so.
+// pages runs all of these tests so.
 package generated
 
 import (
@@ -25,9 +25,9 @@ func Compare(t testing.TB, file string, want []byte) {
 	}
 	got, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatalf("%v: run make generate", err)
+		t.Fatalf("%v: run make pages", err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s is not what it is made from: run make generate", file)
+		t.Errorf("%s is not what it is made from: run make pages", file)
 	}
 }
