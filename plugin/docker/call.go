@@ -19,7 +19,7 @@ import (
 )
 
 // maxKept is how many bytes of strings are kept of a body.
-const maxKept = 1 << 20
+const maxKept = 256 << 10
 
 // Call is one request to the Docker Engine API with its route. It implements
 // httpwire.Route.
