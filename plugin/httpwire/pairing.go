@@ -2,9 +2,7 @@
 
 package httpwire
 
-import (
-	"slices"
-)
+import "slices"
 
 // pairing finds the response to each request. The server writes them in the
 // order of the requests, but what it writes is only seen by its beginning, and

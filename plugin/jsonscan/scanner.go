@@ -60,7 +60,6 @@ type Node struct {
 // Scanner reads one JSON value. It must not be copied.
 type Scanner struct {
 	stack []frame
-	root  *Node
 	limit int
 
 	state  state
@@ -105,7 +104,7 @@ const (
 // New returns a Scanner for one text, which keeps at most limit bytes of
 // strings.
 func New(root *Node, limit int) *Scanner {
-	return &Scanner{root: root, node: root, limit: limit}
+	return &Scanner{node: root, limit: limit}
 }
 
 // Done reports whether the first value of the text is complete.

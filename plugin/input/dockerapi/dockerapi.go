@@ -405,9 +405,7 @@ func (r *reader) bind(c *conn) {
 // those that hold most lose what they have of a head: it is reported as lost,
 // and a client that sends heads without an end takes nothing from others.
 func (r *reader) hold(c *conn, at int64) {
-	held := c.wire.Held()
-	r.held += held - c.held
-	c.held = held
+	r.count(c)
 	if r.held <= maxHeld {
 		return
 	}
@@ -418,10 +416,15 @@ func (r *reader) hold(c *conn, at int64) {
 			return
 		}
 		c.wire.Lost(at)
-		held := c.wire.Held()
-		r.held += held - c.held
-		c.held = held
+		r.count(c)
 	}
+}
+
+// count brings up to date what is known of the bytes that a connection holds.
+func (r *reader) count(c *conn) {
+	held := c.wire.Held()
+	r.held += held - c.held
+	c.held = held
 }
 
 // close ends a connection that is closed, and forgets its client.
