@@ -5,104 +5,310 @@
 package command
 
 import (
-	"regexp"
+	"net/url"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/containerapi/containerapi/plugin/oneline"
 )
 
-// masked stands for a value that is not shown.
-const masked = "***"
+// masked stands for what is not shown, and ellipsis for what was cut off.
+const (
+	masked   = "***"
+	ellipsis = "…"
+)
 
-// secrets are the places of a command line where people write secrets, each
-// with the secret as its second group. What is not a secret stays readable,
-// because rules and people judge an exec by its command.
-var secrets = []*regexp.Regexp{
-	// Authorization: Bearer …, Bearer …, Basic …
-	regexp.MustCompile(`(?i)(\b(?:bearer|basic)\s+)([^\s"']+)`),
-	// DB_PASSWORD=…, --api-token=…, "password": "…"
-	regexp.MustCompile(`(?i)([\w.-]*(?:pass|pwd|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|auth)[\w.-]*["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s"'&|;]+)`),
-	// --password …, --token …
-	regexp.MustCompile(`(?i)((?:^|\s)--?[\w-]*(?:pass|pwd|secret|token|api-?key|access-?key|private-?key|credential)[\w-]*\s+)("[^"]*"|'[^']*'|[^\s"'|;-][^\s"'|;]*)`),
-	// docker run -e name=…, docker build --build-arg name=…; labels, too, may
-	// hold anything
-	regexp.MustCompile(`((?:^|\s)(?:-e|--env|--build-arg|--label|-l)[\s=]\s*["']?[\w.-]+=)("[^"]*"|'[^']*'|[^\s"'|;]+)`),
-	// NAME=… of the environment; a path stays, a reader of files needs it
-	regexp.MustCompile(`(\b[A-Z_][A-Z0-9_]*=)("[^"/]*"|'[^'/]*'|[^\s"'|;/$][^\s"'|;]*)`),
-	// curl -u user:password
-	regexp.MustCompile(`((?:-u|--user)[\s=]*["']?[^\s:"']+:)([^\s"']+)`),
-	// https://user:password@host
-	regexp.MustCompile(`(://[^\s/:@]*:)([^\s/@]+)(@)`),
-	// mysql -psecret, sshpass -p secret, redis-cli -a secret
-	regexp.MustCompile(`(\b(?:mysql\w*|mariadb[\w-]*)\b[^|;]*?\s-p)([^\s|;]+)`),
-	regexp.MustCompile(`(\b(?:sshpass\s+-p|redis-cli\b[^|;]*?\s-a)\s*)([^\s|;]+)`),
-	// a JSON Web Token wherever it stands
-	regexp.MustCompile(`()(\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*)`),
-}
+const (
+	// maxShown is how much of a command is shown, in bytes. What is longer is cut
+	// before it is masked: to look for secrets takes time, and a client can send a
+	// mebibyte.
+	maxShown = 4 << 10
+	// maxTail is how much a cut takes away at the most, for the sake of a word
+	// that it would go through.
+	maxTail = 1 << 10
+)
 
-// maxShown is how much of a command is shown, in bytes. What is longer is cut
-// before it is masked: to look for secrets takes time, and a client can send a
-// mebibyte.
-const maxShown = 16 << 10
-
-// cut cuts what is not shown off a text, between two characters.
+// cut cuts what is not shown off a text, between two words: half a secret may not
+// look like one.
 func cut(s string) string {
 	if len(s) <= maxShown {
 		return s
 	}
-	n := maxShown
+	s = s[:maxShown]
+	n := maxShown - maxTail
+	if i := strings.LastIndexAny(s[n:], " \t\r\n\x00"); i >= 0 {
+		n += i
+	}
 	for n > 0 && !utf8.RuneStart(s[n]) {
 		n--
 	}
-	return s[:n] + "…"
+	return s[:n] + " " + ellipsis
 }
 
-// Mask returns a command line on one line, with what looks like a secret
-// replaced by "***". Commands that hold none, by far the most, come back as
-// they are; of a command above 16 KiB only the beginning.
-func Mask(command string) string {
-	command = oneline.Text(cut(command))
-	if !mayHoldSecret(command) {
-		return command
+// Mask returns a command line on one line, with what may be a secret replaced by
+// "***". The line is taken apart as a shell does; where the words of a command are
+// known, MaskWords knows better what is one. Programs, subcommands, options, paths
+// and names stay, because rules and people judge a command by them. Of a command
+// above 4 KiB only the beginning is shown. Masking twice gives the same as once.
+func Mask(line string) string {
+	line = cut(line)
+	// The ends of lines separate commands.
+	first := mask(line)
+	if shown := oneline.Text(first); shown != line {
+		return settled(shown)
 	}
-	for _, re := range secrets {
-		command = re.ReplaceAllString(command, "${1}"+masked+"${3}")
-	}
-	return command
+	return first
 }
 
-// mayHoldSecret is a cheap test that every command with a secret that Mask
-// knows of passes.
-func mayHoldSecret(command string) bool {
-	return strings.ContainsAny(command, "=:") || strings.Contains(command, "-") || strings.Contains(command, "eyJ") ||
-		strings.Contains(command, "earer ") || strings.Contains(command, "asic ")
-}
-
-// assignment is name=value anywhere in a word. A value that begins a path or a
-// JSON text stays: it says what is acted on, not what with.
-var assignment = regexp.MustCompile(`([\w.-]+=)([^\s/{&][^\s&]*)`)
-
-// MaskArgs returns the command line of a client as one text. In the words of a
-// client, unlike in those that it has run in a container, every name=value may
-// be a secret: an environment variable, a label, a build argument; and so may a
-// message. Options keep their values, but for those that Mask knows.
-func MaskArgs(args []string) string {
-	var words []string
-	size := 0
-	for i, arg := range args {
-		if size > maxShown {
+// settled masks a text on one line until no more of it is to be hidden.
+func settled(line string) string {
+	for range 4 {
+		again := mask(line)
+		if again == line {
 			break
 		}
-		arg = cut(arg)
-		size += len(arg) + 1
-		switch {
-		case i > 0 && (args[i-1] == "-m" || args[i-1] == "--message"):
-			arg = masked
-		case !strings.HasPrefix(arg, "-"):
-			arg = assignment.ReplaceAllString(arg, "${1}"+masked)
-		}
-		words = append(words, arg)
+		line = again
 	}
-	return Mask(strings.Join(words, " "))
+	return line
+}
+
+// MaskWords is Mask for a command whose words are known: what is in one word stays
+// together, also where it has spaces or quotes in it. The words are joined by a
+// space.
+func MaskWords(words []string) string {
+	m := newMasker()
+	defer m.release()
+	var joined strings.Builder
+	for i, w := range words {
+		if joined.Len() > maxShown {
+			joined.WriteString(" " + ellipsis)
+			break
+		}
+		if i > 0 {
+			joined.WriteByte(' ')
+		}
+		w = cut(w)
+		known := m.arena.newWord()
+		known.content, known.in, known.begin, known.literal = w, &m.root, joined.Len(), true
+		m.words = append(m.words, known)
+		joined.WriteString(w)
+	}
+	m.begin(joined.String())
+	scanText(m.root.s, false, &m.root)
+	m.command(m.words)
+	for _, w := range m.words {
+		m.inside(w, 0)
+	}
+	// As a line, too: so that a recorded command is shown as it was.
+	return settled(oneline.Text(m.shown()))
+}
+
+// MaskArgs is MaskWords for the command line of a client.
+func MaskArgs(args []string) string { return MaskWords(args) }
+
+// MaskText returns a text of any kind on one line, with what may be a secret
+// replaced by "***": tokens of known formats, what stands beside a name of a
+// secret, the user in a URL and the values of its query, keys. Of a text above
+// 4 KiB only the beginning is shown.
+func MaskText(text string) string { return maskText(text, false) }
+
+// MaskName is MaskText for the name of somebody or something, in which a colon
+// separates parts, and which may look random.
+func MaskName(name string) string { return maskText(name, true) }
+
+func maskText(text string, identity bool) string {
+	text = oneline.Text(cut(text))
+	if isPlain(text) {
+		return text
+	}
+	for range 3 {
+		spans := spans{}
+		scanText(text, identity, &spans)
+		if len(spans.list) == 0 {
+			break
+		}
+		again := spans.apply(text)
+		if again == text {
+			break
+		}
+		text = again
+	}
+	return unescapedText(text, identity)
+}
+
+// maxEscapes is how often a text may have been percent-encoded for what is in it to
+// be found.
+const maxEscapes = 3
+
+// unescapedText looks at what a percent-encoded text says, and returns that instead
+// if something of it is to be hidden.
+func unescapedText(text string, identity bool) string {
+	plain := text
+	for range maxEscapes {
+		if strings.IndexByte(plain, '%') < 0 {
+			break
+		}
+		decoded, err := url.PathUnescape(plain)
+		if err != nil || decoded == plain {
+			break
+		}
+		plain = oneline.Text(decoded)
+		spans := spans{}
+		if scanText(plain, identity, &spans); len(spans.list) > 0 {
+			if shown := spans.apply(plain); shown != plain {
+				return maskText(shown, identity)
+			}
+		}
+	}
+	return text
+}
+
+// isPlain reports whether a text is one short name in small letters, as most are.
+func isPlain(text string) bool {
+	if len(text) > 24 {
+		return false
+	}
+	for i := range len(text) {
+		if c := text[i]; (c < 'a' || c > 'z') && (c < '-' || c > '9' || c == '/') {
+			return false
+		}
+	}
+	return true
+}
+
+// spans collects what is hidden of a text, in its order.
+type spans struct{ list [][2]int }
+
+func (s *spans) hide(from, to int) {
+	if n := len(s.list); n > 0 && from <= s.list[n-1][1] {
+		s.list[n-1][1] = max(s.list[n-1][1], to)
+		return
+	}
+	s.list = append(s.list, [2]int{from, to})
+}
+
+func (s *spans) apply(text string) string {
+	b := make([]byte, 0, len(text))
+	last := 0
+	for _, span := range s.list {
+		b = append(append(b, text[last:span[0]]...), masked...)
+		last = span[1]
+	}
+	return string(append(b, text[last:]...))
+}
+
+// mask masks a text once.
+func mask(line string) string {
+	m := newMasker()
+	defer m.release()
+	m.begin(line)
+	scanText(line, false, &m.root)
+	m.script(&m.root)
+	return m.shown()
+}
+
+// masker masks one text.
+type masker struct {
+	root  source
+	words []*word // if they are known
+	*arena
+}
+
+// maskers keeps the memory of maskers.
+var maskers = sync.Pool{New: func() any { return &masker{arena: new(arena)} }}
+
+func newMasker() *masker { return maskers.Get().(*masker) }
+
+// begin says what is masked.
+func (m *masker) begin(text string) {
+	m.hidden = append(m.hidden[:0], make([]bool, len(text))...)
+	m.root = source{s: text, hidden: m.hidden}
+}
+
+// release gives the memory back, and keeps no text in it.
+func (m *masker) release() {
+	for i := range m.used {
+		w := &m.arena.words[i/block][i%block]
+		*w = word{quotes: w.quotes[:0]}
+	}
+	clear(m.words)
+	clear(m.bytes[:cap(m.bytes)])
+	m.words, m.used, m.root = m.words[:0], 0, source{}
+	if len(m.places) < 1<<10 {
+		m.places, m.sections = make([]int32, 0, 32<<10), make([]int32, 0, 32<<10)
+	}
+	maskers.Put(m)
+}
+
+// shown returns the text without what is hidden.
+func (m *masker) shown() string {
+	s, hidden := m.root.s, m.root.hidden
+	first := 0
+	for first < len(hidden) && !hidden[first] {
+		first++
+	}
+	if first == len(hidden) {
+		return s
+	}
+	b := make([]byte, 0, len(s))
+	b = append(b, s[:first]...)
+	for i := first; i < len(s); {
+		from := i
+		for i < len(s) && hidden[i] == hidden[from] {
+			i++
+		}
+		if hidden[from] {
+			b = append(b, masked...)
+		} else {
+			b = append(b, s[from:i]...)
+		}
+	}
+	return string(b)
+}
+
+// NamesOf returns of a command line the names of programs and files, each other
+// argument left out: for those who want no argument of a command to be shown. What
+// Mask hides is not shown either.
+func NamesOf(line string) string {
+	line = Mask(line)
+	m := newMasker()
+	defer m.release()
+	m.begin(line)
+	p := splitter{t: &m.root, a: m.arena}
+	var b strings.Builder
+	for n := 0; ; n++ {
+		words, end := p.next()
+		first, separator := true, "; "
+		for _, w := range words {
+			shown := isPath(w.content) && !strings.ContainsAny(w.content, "=@?*&%") && !strings.Contains(w.content, "://")
+			if first && !isAssignment(w.content) {
+				first = false
+				// Behind the first command what looks like another one can be
+				// part of an argument.
+				shown = shown || isProgram(w.content) && (n == 0 || isKnown(w.content))
+			}
+			if !shown {
+				continue
+			}
+			if b.Len() > 0 {
+				b.WriteString(separator)
+			}
+			separator = " "
+			b.WriteString(w.content)
+		}
+		if end == 0 {
+			return b.String()
+		}
+	}
+}
+
+// isKnown reports whether a word is the name of a program that this package knows.
+func isKnown(c string) bool {
+	return programs[c] != nil || wraps[c] || readsText[c] || prints[c] || writers[c] || copiers[c]
+}
+
+// isProgram reports whether a word can be the name of a program.
+func isProgram(c string) bool {
+	return len(c) <= 64 && strings.Trim(c, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+") == "" && !isRandom(c)
 }
