@@ -90,6 +90,7 @@ func (p *Plugin) Values(payload []byte, to *falco.Block) {
 		}
 		meaning.Classify(e)
 		p.history.MarkRepeated(e)
+		e.Clean(p.config.Shown())
 		field.Fill(e, to)
 	})
 }

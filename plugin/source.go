@@ -34,6 +34,7 @@ func (p *Plugin) Open(params string) (source.Instance, error) {
 	return events.Open(inputs, events.Options{
 		QueueSize:    p.config.QueueSize,
 		MaxEventSize: p.config.MaxEventSize,
+		Shown:        p.config.Shown(),
 		Log:          p.log,
 	}), nil
 }

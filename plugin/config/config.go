@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,7 @@ type Config struct {
 	DockerTLSCA          string `json:"dockerTLSCA" jsonschema:"title=Docker TLS CA,description=PEM file with the authorities that a docker+tcp daemon must have a certificate of."`
 	DockerTLSCertificate string `json:"dockerTLSCertificate" jsonschema:"title=Docker TLS certificate,description=PEM file with the client certificate for a docker+tcp daemon."`
 	DockerTLSKey         string `json:"dockerTLSKey" jsonschema:"title=Docker TLS key,description=PEM file with the key of dockerTLSCertificate."`
+	Commands             string `json:"commands" jsonschema:"title=Commands,description=What events show of the commands of clients and of execs: masked (all but what may be a secret) or names (the names of programs and files only).,enum=masked,enum=names"`
 }
 
 // Default returns the settings of an empty init_config.
@@ -47,6 +49,7 @@ func Default() Config {
 		WebhookQueueDeadline: 10,
 		MaxLineSize:          16 << 20,
 		QueueSize:            32 << 20,
+		Commands:             "masked",
 	}
 }
 
@@ -54,6 +57,9 @@ func Default() Config {
 func (c Config) Deadline() time.Duration {
 	return time.Duration(c.WebhookQueueDeadline) * time.Second
 }
+
+// Shown is Commands as the events know it.
+func (c Config) Shown() event.Shown { return event.Shown(c.Commands == "names") }
 
 // Parse reads an init_config. Its error names the key that is wrong.
 func Parse(text string) (Config, error) {
@@ -96,18 +102,21 @@ func keys() []string {
 	return names
 }
 
-// validate checks what the schema's minimum and maximum say, for engines that
+// validate checks what the schema's minimum, maximum and enum say, for engines that
 // do not check an init_config against its schema.
 func (c Config) validate() error {
 	schema := reflected()
 	v := reflect.ValueOf(c)
 	for i := range v.NumField() {
 		field := v.Field(i)
+		name := v.Type().Field(i).Tag.Get("json")
+		property, _ := schema.Properties.Get(name)
+		if len(property.Enum) > 0 && !slices.Contains(property.Enum, field.Interface()) {
+			return fmt.Errorf("init_config: %s is %q, but must be one of %v", name, field, property.Enum)
+		}
 		if !field.CanInt() {
 			continue
 		}
-		name := v.Type().Field(i).Tag.Get("json")
-		property, _ := schema.Properties.Get(name)
 		low, _ := property.Minimum.Int64()
 		high, _ := property.Maximum.Int64()
 		if n := field.Int(); n < low || n > high {

@@ -41,6 +41,9 @@ const (
 	// maxID is how long what a request names can be for an event to be found:
 	// a client can send a mebibyte.
 	maxID = 1024
+	// maxShown is how much is kept of a command that the words make another one
+	// than the event shows, in bytes.
+	maxShown = 1024
 )
 
 // Log holds the last requests that were seen, by which a Docker event finds
@@ -68,10 +71,11 @@ type Request struct {
 	Container string
 	// Image is what a container is created from.
 	Image string
-	// Command is that of an exec, masked. Partial reports that the body was
+	// Command is that of an exec as the engine's event has it, masked; Shown as it
+	// is shown where its words are known. Partial reports that the body was
 	// not read to its end, so that the command is not known.
-	Command string
-	Partial bool
+	Command, Shown string
+	Partial        bool
 	// Client is who sent it.
 	Client event.Client
 }
@@ -113,7 +117,12 @@ func (l *Log) Add(r Request) {
 	// They are parts of what can be long.
 	r.ID, r.Image = strings.Clone(r.ID), strings.Clone(r.Image)
 	e := entry{Request: r, command: maphash.String(l.seed, r.Command)}
-	e.Command = ""
+	if e.Shown == e.Command {
+		e.Shown = ""
+	} else if len(e.Shown) > maxShown {
+		e.Shown = e.Shown[:maxShown]
+	}
+	e.Command, e.Shown = "", strings.Clone(e.Shown)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ring[l.n%rememberedRequests] = e
@@ -210,6 +219,10 @@ func (l *Log) findExec(e *event.Event, since int) bool {
 		create.started = true
 	}
 	d.Client, e.Repeated = create.Client, !create.Partial
+	if create.Shown != "" {
+		// It knows more of what is secret.
+		d.Command = create.Shown
+	}
 	if start != nil {
 		d.Client = start.Client
 	}

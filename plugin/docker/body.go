@@ -65,10 +65,15 @@ func (b *execBody) root() *jsonscan.Node {
 }
 
 func (b *execBody) describe(e *event.Event) {
-	// The engine's event has the command like this.
-	e.Docker.Command = command.Mask(strings.TrimRight(strings.Join(b.command, " "), " "))
+	e.Docker.Command = strings.TrimRight(command.MaskWords(b.command), " ")
 	e.CommandReads = command.ReadsOf(b.command)
 	e.Docker.Request.ExecPrivileged = b.privileged
+}
+
+// eventCommand returns the command as the engine's event shows it, masked: its
+// words are joined there.
+func (b *execBody) eventCommand() string {
+	return command.Mask(strings.TrimRight(strings.Join(b.command, " "), " "))
 }
 
 // createBody is of CreateRequest in github.com/moby/moby/api/types/container.

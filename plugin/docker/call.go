@@ -113,6 +113,15 @@ func (c *Call) AboutContainer() bool {
 	return c.route != nil && strings.HasPrefix(c.route.operation, "container.")
 }
 
+// EventCommand returns the command of an exec as the engine's events show it,
+// masked by command.Mask, or "".
+func (c *Call) EventCommand() string {
+	if b, ok := c.body.(*execBody); ok {
+		return b.eventCommand()
+	}
+	return ""
+}
+
 // Becomes returns what the object is called once the call is carried out, which
 // is how the engine's event of it calls the object.
 func (c *Call) Becomes() string {

@@ -253,9 +253,8 @@ func (d *Decoder) audit(e *Event, o *fastjson.Object) {
 	if e.Time = nanoseconds(k.Received); e.Time == 0 {
 		e.Time = nanoseconds(k.Staged)
 	}
-	if strings.Contains(k.RequestURI, "command=") {
-		d.maskCommand(k)
-		e.CommandReads |= command.ReadsOf(d.words)
+	if runsCommand(k) {
+		d.maskCommand(e)
 	}
 	if k.Impersonated.Name == "" && message != "" {
 		refusedImpersonation(k, message)
@@ -297,29 +296,59 @@ func object(k *Kubernetes, v *fastjson.Value) {
 	})
 }
 
+// runsCommand reports whether the query of a request has a command that is run: of
+// an exec, or of the kubelet's own API behind nodes/proxy. Elsewhere a parameter of
+// that name means nothing.
+func runsCommand(k *Kubernetes) bool {
+	path, query := cutQuery(k.RequestURI)
+	if query == "" {
+		return false
+	}
+	if k.Subresource == "exec" || strings.HasSuffix(path, "/exec") {
+		return true
+	}
+	if _, inner, ok := strings.Cut(unescaped(path), "/proxy/"); ok {
+		first, _, _ := strings.Cut(strings.TrimLeft(inner, "/"), "/")
+		return first == "exec" || first == "run" || first == "cri"
+	}
+	return false
+}
+
+// maxWords is how many bytes of the words of a command are looked at.
+const maxWords = 16 << 10
+
 // maskCommand reads the command of an exec from the request's query, where it
-// stands as one command= for each word, and masks the secrets in it.
-func (d *Decoder) maskCommand(k *Kubernetes) {
+// stands as one command= for each word, and masks the secrets in it. Names and
+// values are decoded as the API server does.
+func (d *Decoder) maskCommand(e *Event) {
+	k := &e.Kubernetes
 	path, query := cutQuery(k.RequestURI)
 	d.words = d.words[:0]
-	rest := make([]string, 0, 8)
+	var rest []string
+	size := 0
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
-		if name != "command" {
-			rest = append(rest, pair)
+		if !IsCommandParameter(unescaped(name)) {
+			if pair != "" && len(rest) <= maxParameters {
+				rest = append(rest, pair)
+			}
 			continue
 		}
-		word, err := url.QueryUnescape(value)
-		if err != nil {
-			word = value
+		if size += len(value); size <= maxWords || len(d.words) == 0 {
+			d.words = append(d.words, unescaped(value))
 		}
-		d.words = append(d.words, word)
 	}
 	if len(d.words) == 0 {
 		return
 	}
+	e.CommandReads |= command.ReadsOf(d.words)
 	plain := strings.Join(d.words, " ")
-	k.Command = command.Mask(plain)
+	switch {
+	case len(d.words) == 1: // a kubelet's run, or an event of this plugin
+		k.Command = command.Mask(plain)
+	default:
+		k.Command = command.MaskWords(d.words)
+	}
 	if k.Command == plain {
 		return
 	}

@@ -31,7 +31,7 @@ var common = []Field{
 			}
 			return "", "", cmp.Or(e.Docker.Container.Name, e.Docker.ActorName, e.Docker.ActorID)
 		})},
-	{"api.command", "The command of an exec, its words joined by a space. What looks like a password or token in it is shown as `***`.",
+	{"api.command", "The command of an exec, its words joined by a space. What may be a secret in it is shown as `***`; with the setting `commands: names` only programs and files are shown.",
 		text(func(e *event.Event) string {
 			if e.Input == event.KubernetesAudit {
 				return e.Kubernetes.Command
@@ -64,7 +64,7 @@ var kube = []Field{
 		text(func(e *event.Event) string { return e.Kubernetes.Level })},
 	{"kube.verb", "The verb of the request: `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`. Exec, attach and port-forward are `get` over WebSocket and `create` over SPDY.",
 		text(func(e *event.Event) string { return e.Kubernetes.Verb })},
-	{"kube.uri", "The path and query of the request, with the secrets of an exec's command shown as `***`.",
+	{"kube.uri", "The path and query of the request. Values are shown of the parameters that choose what is answered, such as `limit`, `labelSelector` or `container`, and of an exec's command; of others the name only. What may be a secret is shown as `***`.",
 		text(func(e *event.Event) string { return e.Kubernetes.RequestURI })},
 	{"kube.path", "The path of the request, without its query.",
 		text(func(e *event.Event) string { return e.Kubernetes.Path() })},
@@ -120,7 +120,7 @@ var kube = []Field{
 		text(func(e *event.Event) string { return kubernetes.Query(e.Kubernetes.RequestURI, "labelSelector") })},
 	{"kube.field_selector", "The field selector of a list or watch, which the API server enforces.",
 		text(func(e *event.Event) string { return kubernetes.Query(e.Kubernetes.RequestURI, "fieldSelector") })},
-	{"kube.exec.command", "The command of a `kubectl exec`, its words joined by a space; `kubectl cp` is an exec of `tar`. What looks like a password or token in it is shown as `***`.",
+	{"kube.exec.command", "The command of a `kubectl exec`, its words joined by a space; `kubectl cp` is an exec of `tar`. What may be a secret in it is shown as `***`; with the setting `commands: names` only programs and files are shown.",
 		text(func(e *event.Event) string { return e.Kubernetes.Command })},
 	{"kube.response.code", "The HTTP status of the response.",
 		number(func(e *event.Event) (uint64, bool) { return e.Kubernetes.Code, e.Kubernetes.Code != 0 })},
@@ -159,7 +159,7 @@ var docker = []Field{
 		text(func(e *event.Event) string { return e.Docker.Client.ParentName })},
 	{"docker.client.exepath", "The path of that process' executable, as the process sees it. In a container it is a path in the container.",
 		text(func(e *event.Event) string { return e.Docker.Client.ExePath })},
-	{"docker.client.cmdline", "The command line of that process. What looks like a password or token in it is shown as `***`.",
+	{"docker.client.cmdline", "The command line of that process. What may be a secret in it is shown as `***`; with the setting `commands: names` only programs and files are shown.",
 		text(func(e *event.Event) string { return e.Docker.Client.Cmdline })},
 	{"docker.client.uid", "The user id of that process, on the host.",
 		number(func(e *event.Event) (uint64, bool) {
@@ -225,7 +225,7 @@ var docker = []Field{
 		text(func(e *event.Event) string { return e.Docker.Container.Name })},
 	{"docker.container.image", "The image of that container, as it was named when the container was created.",
 		text(func(e *event.Event) string { return e.Docker.Container.Image })},
-	{"docker.exec.command", "The command of a `docker exec`, its words joined by a space. What looks like a password or token in it is shown as `***`.",
+	{"docker.exec.command", "The command of a `docker exec`, its words joined by a space. What may be a secret in it is shown as `***`; with the setting `commands: names` only programs and files are shown.",
 		text(func(e *event.Event) string { return e.Docker.Command })},
 	{"docker.exec.id", "The id of the exec.",
 		text(func(e *event.Event) string { return e.Docker.ExecID })},

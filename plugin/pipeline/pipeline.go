@@ -15,6 +15,7 @@ import (
 	"github.com/falcosecurity/plugin-sdk-go/pkg/sdk"
 	"github.com/falcosecurity/plugin-sdk-go/pkg/sdk/plugins/source"
 
+	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/falco"
 	"github.com/containerapi/containerapi/plugin/history"
 	"github.com/containerapi/containerapi/plugin/input"
@@ -42,6 +43,8 @@ type Options struct {
 	QueueSize int
 	// MaxEventSize is the length in bytes above which an event is shortened.
 	MaxEventSize int
+	// Shown is how much of commands events show.
+	Shown event.Shown
 	// Log takes what is to be said about the inputs.
 	Log *log.Logger
 }
@@ -80,7 +83,7 @@ func Open(inputs []Input, o Options) *Source {
 	s.left.Store(int32(len(inputs)))
 	h := history.New()
 	for _, in := range inputs {
-		sink := newSink(in.Name, s.queue, h, o.MaxEventSize, o.Log)
+		sink := newSink(in.Name, s.queue, h, o.MaxEventSize, o.Shown, o.Log)
 		s.sinks = append(s.sinks, sink)
 		s.running.Go(func() { s.run(ctx, in, sink) })
 	}

@@ -30,6 +30,7 @@ type sink struct {
 	queue    *queue
 	history  *history.History
 	maxEvent int
+	shown    event.Shown
 	log      *log.Logger
 	// lines limits what is logged about bad input; unsaid counts the lines
 	// left out since the last one.
@@ -37,8 +38,8 @@ type sink struct {
 	unsaid atomic.Uint64
 }
 
-func newSink(name string, q *queue, h *history.History, maxEvent int, l *log.Logger) *sink {
-	return &sink{name: name, queue: q, history: h, maxEvent: maxEvent, log: l, lines: rate.NewLimiter(1, 5)}
+func newSink(name string, q *queue, h *history.History, maxEvent int, shown event.Shown, l *log.Logger) *sink {
+	return &sink{name: name, queue: q, history: h, maxEvent: maxEvent, shown: shown, log: l, lines: rate.NewLimiter(1, 5)}
 }
 
 // Batch implements input.Sink.
@@ -91,6 +92,7 @@ func (b *batch) Add(e *event.Event) {
 	}
 	meaning.Classify(e)
 	b.marks = append(b.marks, b.sink.history.Observe(e))
+	e.Clean(b.sink.shown)
 	start := len(b.records)
 	b.records = falco.BeginRecord(b.records, e.Time)
 	payload := len(b.records)

@@ -65,7 +65,7 @@ var formed = map[string]func(text string, number int) string{
 	"Kubernetes.Received": timestamp,
 	"Kubernetes.Staged":   timestamp,
 	// The command of an exec stands in the URI of its request.
-	"Kubernetes.RequestURI": func(text string, _ int) string { return "/" + text + "?command=Kubernetes.Command" },
+	"Kubernetes.RequestURI": func(text string, _ int) string { return "/" + text + "/exec?command=Kubernetes.Command" },
 	"Docker.Action":         func(text string, _ int) string { return "exec_" + text },
 	"Docker.Client.Addr":    address,
 }
