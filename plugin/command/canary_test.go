@@ -516,7 +516,7 @@ func unmarked(line, secret string) (string, string) {
 
 // split returns the words of a command line, as a shell gives them to a program.
 func split(line string) []string {
-	p := splitter{t: &source{s: line}, a: new(arena)}
+	p := splitter{t: &source{s: line}, a: newArena()}
 	words, _ := p.next()
 	var list []string
 	for _, w := range words {

@@ -82,7 +82,8 @@ func (m *masker) inside(w *word, depth int) {
 		e := unescape(w)
 		scanText(e.content, false, e)
 	}
-	if depth < maxDepth && strings.ContainsAny(w.content, " \t\n;|") {
+	// A word of a shell's text has blanks only within quotes.
+	if depth < maxDepth && (w.literal || w.at != nil) && strings.ContainsAny(w.content, " \t\n;|") {
 		m.script(&source{s: w.content, of: w, depth: depth + 1})
 	}
 }

@@ -216,7 +216,7 @@ type masker struct {
 }
 
 // maskers keeps the memory of maskers.
-var maskers = sync.Pool{New: func() any { return &masker{arena: new(arena)} }}
+var maskers = sync.Pool{New: func() any { return &masker{arena: newArena()} }}
 
 func newMasker() *masker { return maskers.Get().(*masker) }
 
@@ -235,9 +235,7 @@ func (m *masker) release() {
 	clear(m.words)
 	clear(m.bytes[:cap(m.bytes)])
 	m.words, m.used, m.root = m.words[:0], 0, source{}
-	if len(m.places) < 1<<10 {
-		m.places, m.sections = make([]int32, 0, 32<<10), make([]int32, 0, 32<<10)
-	}
+	m.places, m.sections = m.all[:0:room], m.all[room:room]
 	maskers.Put(m)
 }
 

@@ -4,7 +4,7 @@ package command
 
 // maxDepth is how deep commands in words of commands are looked at. What is deeper
 // is a text to look at, and no command.
-const maxDepth = 4
+const maxDepth = 3
 
 // source is a text with commands: the one that is masked, or the content of a word
 // of another one.
@@ -77,11 +77,22 @@ type arena struct {
 	list  []*word
 	// places and sections have room for what words have of these.
 	places, sections []int32
+	all              []int32 // the memory of both
 	bytes            []byte
 	hidden           []bool
 }
 
-const block = 64
+const (
+	block = 64
+	// room is for how many bytes of words with quotes there is memory that is used
+	// again: for those of a command that is shown, in two depths.
+	room = 2 * maxShown
+)
+
+func newArena() *arena {
+	all := make([]int32, 2*room)
+	return &arena{all: all, places: all[:0:room], sections: all[room:room]}
+}
 
 // newWord returns an empty word.
 func (a *arena) newWord() *word {
@@ -102,11 +113,29 @@ type splitter struct {
 	words []*word // of the command
 }
 
-func isOperator(c byte) bool {
-	return c == ';' || c == '|' || c == '&' || c == '\n' || c == '(' || c == ')' || c == '`'
-}
+// What a byte is to a shell.
+const (
+	blank    uint8 = 1 << iota
+	operator       // ends a command
+	special        // begins quotes, an escape or a command in a word
+)
 
-func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' }
+var shellBytes = func() (of [256]uint8) {
+	for _, c := range " \t\r" {
+		of[c] = blank
+	}
+	for _, c := range ";|&\n()`" {
+		of[c] = operator
+	}
+	for _, c := range "'\"\\$" {
+		of[c] = special
+	}
+	return of
+}()
+
+func isOperator(c byte) bool { return shellBytes[c]&operator != 0 }
+
+func isBlank(c byte) bool { return shellBytes[c]&blank != 0 }
 
 // next reads the next simple command, and says what ends it: 0 at the end of the
 // text.
@@ -140,6 +169,9 @@ func (p *splitter) word() *word {
 	w := p.a.newWord()
 	w.in, w.begin = p.t, begin
 	for i := begin; ; i++ {
+		for i < len(s) && shellBytes[s[i]] == 0 {
+			i++
+		}
 		if i == len(s) || isBlank(s[i]) || isOperator(s[i]) {
 			w.content, p.i = s[begin:i], i
 			return w
