@@ -6,7 +6,8 @@ import "strings"
 
 // script hides what is secret in a shell's text.
 func (m *masker) script(t *source) {
-	p := splitter{t: t, a: m.arena}
+	p := splitter{t: t, a: m.arena, first: len(m.list)}
+	defer func() { m.list = m.list[:p.first] }()
 	var before []*word  // the command before, if this one reads its output
 	var document string // what ends a document that is read now
 	for {
@@ -84,7 +85,8 @@ func (m *masker) inside(w *word, depth int) {
 	}
 	// A word of a shell's text has blanks only within quotes.
 	if depth < maxDepth && (w.literal || w.at != nil) && strings.ContainsAny(w.content, " \t\n;|") {
-		m.script(&source{s: w.content, of: w, depth: depth + 1})
+		w.script = source{s: w.content, of: w, depth: depth + 1}
+		m.script(&w.script)
 	}
 }
 

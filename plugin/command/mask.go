@@ -233,6 +233,8 @@ func (m *masker) release() {
 		*w = word{quotes: w.quotes[:0]}
 	}
 	clear(m.words)
+	clear(m.list[:cap(m.list)])
+	m.list = m.list[:0]
 	clear(m.bytes[:cap(m.bytes)])
 	m.words, m.used, m.root = m.words[:0], 0, source{}
 	m.places, m.sections = m.all[:0:room], m.all[room:room]
@@ -273,7 +275,7 @@ func NamesOf(line string) string {
 	m := newMasker()
 	defer m.release()
 	m.begin(line)
-	p := splitter{t: &m.root, a: m.arena}
+	p := splitter{t: &m.root, a: m.arena, first: len(m.list)}
 	var b strings.Builder
 	for n := 0; ; n++ {
 		words, end := p.next()

@@ -43,6 +43,8 @@ type word struct {
 	// quoted says that the word begins with a quote, literal that it is not a
 	// shell's to expand.
 	quoted, literal bool
+	// script is the content as a command.
+	script source
 }
 
 // hide hides a part of the content. Quotes that would be left without their other
@@ -107,10 +109,12 @@ func (a *arena) newWord() *word {
 
 // splitter takes a shell's text apart into simple commands.
 type splitter struct {
-	t     *source
-	i     int
-	a     *arena
-	words []*word // of the command
+	t *source
+	i int
+	a *arena
+	// first is where the words of the command stand in the arena's list, behind
+	// those of the commands around it.
+	first int
 }
 
 // What a byte is to a shell.
@@ -140,7 +144,7 @@ func isBlank(c byte) bool { return shellBytes[c]&blank != 0 }
 // next reads the next simple command, and says what ends it: 0 at the end of the
 // text.
 func (p *splitter) next() (words []*word, end byte) {
-	p.words = p.words[:0]
+	p.a.list = p.a.list[:p.first]
 	s := p.t.s
 	for p.i < len(s) {
 		c := s[p.i]
@@ -152,15 +156,15 @@ func (p *splitter) next() (words []*word, end byte) {
 			if c == '&' && p.i < len(s) && s[p.i] == '>' {
 				continue
 			}
-			return p.words, c
+			return p.a.list[p.first:], c
 		case c == '#' && (p.i == 0 || isBlank(s[p.i-1]) || s[p.i-1] == '\n'):
 			// A comment, or the # of another language: a word.
-			p.words = append(p.words, p.word())
+			p.a.list = append(p.a.list, p.word())
 		default:
-			p.words = append(p.words, p.word())
+			p.a.list = append(p.a.list, p.word())
 		}
 	}
-	return p.words, 0
+	return p.a.list[p.first:], 0
 }
 
 // word reads the word that begins here.
