@@ -48,7 +48,7 @@ func (k *Kubernetes) clean(shown Shown) {
 func (d *Docker) clean(shown Shown) {
 	d.Command = shownCommand(d.Command, shown)
 	r, c := &d.Request, &d.Client
-	r.Path, r.Query = shownEscaped(r.Path, url.PathEscape), shownQuery(r.Query)
+	r.Path, r.Query = shownPath(r.Path), shownQuery(r.Query)
 	for _, s := range []*string{&r.UserAgent, &r.Unreadable, &r.ArchivePath, &r.CreateImage, &d.ActorName, &c.ExePath} {
 		*s = command.MaskText(*s)
 	}
@@ -111,7 +111,7 @@ const (
 // command of an exec, as it is shown, which stands in the query once.
 func shownURI(uri, words string) string {
 	path, query := cutQuery(uri)
-	path = shownEscaped(path, url.PathEscape)
+	path = shownPath(path)
 	if query == "" {
 		return path
 	}
@@ -210,6 +210,20 @@ func shownQuery(query string) string {
 		}
 	}
 	return strings.Join(pairs, "&")
+}
+
+// maxSegments is how many segments of a path are looked at one by one.
+const maxSegments = 64
+
+// shownPath returns the path of a URL without what may be a secret. Segments are
+// looked at apart, since each can be a text of its own, and then together: a URL in
+// a path has several.
+func shownPath(path string) string {
+	segments := strings.SplitN(path, "/", maxSegments)
+	for i, segment := range segments {
+		segments[i] = shownEscaped(segment, url.PathEscape)
+	}
+	return shownEscaped(strings.Join(segments, "/"), url.PathEscape)
 }
 
 // shownEscaped returns a part of a URL without what may be a secret: as it was
