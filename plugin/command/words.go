@@ -4,7 +4,7 @@ package command
 
 // maxDepth is how deep commands in words of commands are looked at. What is deeper
 // is a text to look at, and no command.
-const maxDepth = 3
+const maxDepth = 2
 
 // source is a text with commands: the one that is masked, or the content of a word
 // of another one.
