@@ -84,10 +84,15 @@ func (m *masker) inside(w *word, depth int) {
 		scanText(e.content, false, e)
 	}
 	// A word of a shell's text has blanks only within quotes.
-	if depth < maxDepth && (w.literal || w.at != nil) && strings.ContainsAny(w.content, " \t\n;|") {
-		w.script = source{s: w.content, of: w, depth: depth + 1}
-		m.script(&w.script)
+	if !(w.literal || w.at != nil) || !strings.ContainsAny(w.content, " \t\n;|") {
+		return
 	}
+	if depth == maxDepth {
+		w.hideAll()
+		return
+	}
+	w.script = source{s: w.content, of: w, depth: depth + 1}
+	m.script(&w.script)
 }
 
 // base returns the last part of a path.

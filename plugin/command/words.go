@@ -2,8 +2,8 @@
 
 package command
 
-// maxDepth is how deep commands in words of commands are looked at. What is deeper
-// is a text to look at, and no command.
+// maxDepth is how deep commands in words of commands are looked at. A command that is
+// deeper is not shown.
 const maxDepth = 2
 
 // source is a text with commands: the one that is masked, or the content of a word
