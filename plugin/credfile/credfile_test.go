@@ -34,7 +34,7 @@ func TestLists(t *testing.T) {
 			}
 		}
 	}
-	for _, p := range slices.Concat(homeFiles, homeDirectories, anywhere) {
+	for _, p := range slices.Concat(homeFiles, homeDirectories, homeCached, anywhere) {
 		check(p, true)
 	}
 	for _, p := range slices.Concat(systemFiles, systemDirectories) {
@@ -80,12 +80,12 @@ func TestNot(t *testing.T) {
 
 // One place for each, so that nobody looks in the wrong one.
 func TestOnce(t *testing.T) {
-	all := slices.Concat(homeFiles, homeDirectories, anywhere, systemFiles, systemDirectories, stores, homeStores, public)
+	all := slices.Concat(homeFiles, homeDirectories, homeCached, anywhere, systemFiles, systemDirectories, stores, homeStores, public)
 	slices.Sort(all)
 	if once := slices.Compact(slices.Clone(all)); len(once) != len(all) {
 		t.Errorf("something is listed twice in %q", all)
 	}
-	for _, list := range [][]string{homeFiles, homeDirectories, anywhere, systemFiles, systemDirectories, stores, homeStores, public} {
+	for _, list := range [][]string{homeFiles, homeDirectories, homeCached, anywhere, systemFiles, systemDirectories, stores, homeStores, public} {
 		if !slices.IsSorted(list) {
 			t.Errorf("not in order: %q", list)
 		}

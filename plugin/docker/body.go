@@ -82,6 +82,7 @@ func (b *execBody) eventCommand() string {
 type createBody struct {
 	image   string
 	volumes []string
+	labels  labels
 	outer   hostConfig
 	inner   hostConfig
 	isInner bool // there is an inner one, which counts then
@@ -96,6 +97,7 @@ func (b *createBody) root() *jsonscan.Node {
 	members := b.outer.members()
 	members["Image"] = text(&b.image)
 	members["Volumes"] = &jsonscan.Node{Key: func(path string) { b.volumes = append(b.volumes, path) }}
+	members["Labels"] = b.labels.root()
 	members["HostConfig"] = inner
 	return object(members)
 }
@@ -105,10 +107,10 @@ func (b *createBody) describe(e *event.Event) {
 	if b.isInner {
 		h = &b.inner
 	}
-	asked := hostaccess.Request{
-		Privileged: h.privileged, PIDMode: h.pidMode, Capabilities: h.capAdd, DeviceRules: h.deviceRules,
-	}
-	asked.Paths, asked.Devices = h.reach()
+	asked := h.request()
+	// Who asks for a container of a project gets what is the project's own: whether
+	// it is, the engine knows.
+	asked.Siblings = b.labels.owner() != ""
 	slices.Sort(b.volumes)
 	r := &e.Docker.Request
 	r.CreateImage = b.image
@@ -117,6 +119,7 @@ func (b *createBody) describe(e *event.Event) {
 	r.CreateExposes = asked.Exposes()
 }
 
+// hostConfig is of HostConfig in github.com/moby/moby/api/types/container.
 type hostConfig struct {
 	binds       []string
 	mounts      []mountPoint
@@ -124,7 +127,14 @@ type hostConfig struct {
 	deviceRules []string
 	privileged  bool
 	pidMode     string
+	ipcMode     string
+	networkMode string
+	userMode    string
 	capAdd      []string
+	security    []string
+	volumesFrom []string
+	masked      hidden
+	readonly    hidden
 }
 
 func (h *hostConfig) members() map[string]*jsonscan.Node {
@@ -135,14 +145,83 @@ func (h *hostConfig) members() map[string]*jsonscan.Node {
 		"DeviceCgroupRules": list(&h.deviceRules),
 		"Privileged":        flag(&h.privileged),
 		"PidMode":           text(&h.pidMode),
+		"IpcMode":           text(&h.ipcMode),
+		"NetworkMode":       text(&h.networkMode),
+		"UsernsMode":        text(&h.userMode),
 		"CapAdd":            listOrString(&h.capAdd),
+		"SecurityOpt":       list(&h.security),
+		"VolumesFrom":       list(&h.volumesFrom),
+		"MaskedPaths":       h.masked.root(),
+		"ReadonlyPaths":     h.readonly.root(),
 	}
+}
+
+// request returns what is asked of the host.
+func (h *hostConfig) request() hostaccess.Request {
+	r := hostaccess.Request{
+		Privileged: h.privileged, PIDMode: h.pidMode, IPCMode: h.ipcMode, NetworkMode: h.networkMode, UserMode: h.userMode,
+		Capabilities: h.capAdd, SecurityOptions: h.security, Unmasked: h.masked.nothing || h.readonly.nothing,
+		VolumesFrom: h.volumesFrom, Devices: h.devices, DeviceRules: h.deviceRules,
+	}
+	for _, b := range h.binds {
+		// What begins otherwise is the name of a volume, and a path alone is
+		// one in the container.
+		if source, _, ok := strings.Cut(b, ":"); ok && strings.HasPrefix(source, "/") {
+			r.Paths = append(r.Paths, source)
+		}
+	}
+	for _, m := range h.mounts {
+		if strings.HasPrefix(m.source, "/") {
+			r.Paths = append(r.Paths, m.source)
+		}
+		r.Volumes = append(r.Volumes, m.options)
+	}
+	return r
+}
+
+// hidden is a list of the paths that a container does not get to see. Without one,
+// the engine takes its own.
+type hidden struct{ nothing bool }
+
+func (h *hidden) root() *jsonscan.Node {
+	return &jsonscan.Node{
+		Begin:   func(array bool) { h.nothing = array },
+		Null:    func() { h.nothing = false },
+		Element: &jsonscan.Node{String: func(string) { h.nothing = false }},
+	}
+}
+
+// labels keeps which of those that go together an object is one of: a project of
+// Compose, a service of a swarm, a pod of Kubernetes.
+type labels struct {
+	project, service, pod string
+}
+
+func (l *labels) root() *jsonscan.Node {
+	return object(map[string]*jsonscan.Node{
+		"com.docker.compose.project":  text(&l.project),
+		"com.docker.swarm.service.id": text(&l.service),
+		"io.kubernetes.pod.uid":       text(&l.pod),
+	})
+}
+
+// owner names what the object is one of, "" if it is none.
+func (l *labels) owner() string {
+	switch {
+	case l.project != "":
+		return "project " + l.project
+	case l.service != "":
+		return "service " + l.service
+	case l.pod != "":
+		return "pod " + l.pod
+	}
+	return ""
 }
 
 // mountPoint wants the next element of Mounts.
 func (h *hostConfig) mountPoint() *jsonscan.Node {
 	last := func() *mountPoint { return &h.mounts[len(h.mounts)-1] }
-	options := driverOptionMembers(func() *driverOptions { return &last().options })
+	options := volumeOptions(func() *hostaccess.Volume { return &last().options })
 	return &jsonscan.Node{
 		Begin: func(bool) { h.mounts = append(h.mounts, mountPoint{}) },
 		Members: map[string]*jsonscan.Node{
@@ -158,103 +237,61 @@ func (h *hostConfig) mountPoint() *jsonscan.Node {
 // volumeBody is of CreateRequest in github.com/moby/moby/api/types/volume.
 type volumeBody struct {
 	name    string
-	options driverOptions
+	options hostaccess.Volume
 }
 
 func newVolume() body { return new(volumeBody) }
 
 func (b *volumeBody) root() *jsonscan.Node {
-	options := driverOptionMembers(func() *driverOptions { return &b.options })
+	options := volumeOptions(func() *hostaccess.Volume { return &b.options })
 	return object(map[string]*jsonscan.Node{"Name": text(&b.name), "DriverOpts": object(options)})
 }
 
 func (b *volumeBody) object() string { return b.name }
 
-func (b *volumeBody) describe(e *event.Event) {
-	var asked hostaccess.Request
-	b.options.reach(&asked.Paths, &asked.Devices)
-	r := &e.Docker.Request
-	r.CreateExposes = asked.Exposes()
-	for _, source := range slices.Concat(asked.Paths, asked.Devices) {
-		r.CreateMounts = append(r.CreateMounts, source+":"+b.name)
+func (b *volumeBody) request() hostaccess.Request {
+	return hostaccess.Request{Volumes: []hostaccess.Volume{b.options}}
+}
+
+// shownMounts returns what of the host is asked for, as "source:volume".
+func (b *volumeBody) shownMounts(asked *hostaccess.Request) []string {
+	var list []string
+	for _, source := range asked.HostPaths() {
+		list = append(list, source+":"+b.name)
 	}
+	return list
+}
+
+func (b *volumeBody) describe(e *event.Event) {
+	asked := b.request()
+	r := &e.Docker.Request
+	r.CreateMounts, r.CreateExposes = b.shownMounts(&asked), asked.Exposes()
 }
 
 type mountPoint struct {
 	source, target string
-	options        driverOptions
+	options        hostaccess.Volume
 }
 
-// driverOptions keeps of a volume driver's options what they name of the host:
-// others can hold credentials.
-type driverOptions struct {
-	device string
-	// bind says that the device is a directory or file that is mounted once
-	// more, and layers are the directories that an overlay is made of.
-	bind   bool
-	layers []string
-}
-
-// driverOptionMembers wants the options that name something of the host.
-func driverOptionMembers(of func() *driverOptions) map[string]*jsonscan.Node {
-	return map[string]*jsonscan.Node{
-		"device": {String: func(s string) { of().device = s }},
-		"o":      {String: func(s string) { of().mount(s) }},
+// volumeOptions wants the options of a volume's driver that name something of the
+// host: others can hold credentials.
+func volumeOptions(of func() *hostaccess.Volume) map[string]*jsonscan.Node {
+	members := make(map[string]*jsonscan.Node)
+	for _, name := range []string{"type", "device", "o"} {
+		members[name] = &jsonscan.Node{String: func(s string) { of().SetOption(name, s) }}
 	}
-}
-
-// mount takes options as mount(8) does.
-func (o *driverOptions) mount(options string) {
-	for option := range strings.SplitSeq(options, ",") {
-		name, value, _ := strings.Cut(option, "=")
-		switch name {
-		case "bind", "rbind":
-			o.bind = true
-		case "lowerdir":
-			o.layers = append(o.layers, strings.Split(value, ":")...)
-		}
-	}
-}
-
-// reach adds what a volume with these options shows of the host.
-func (o *driverOptions) reach(paths, devices *[]string) {
-	*paths = append(*paths, o.layers...)
-	switch {
-	case o.device == "":
-	case o.bind:
-		*paths = append(*paths, o.device)
-	case strings.HasPrefix(o.device, "/") && !strings.HasPrefix(o.device, "//"): // a share of another host
-		*devices = append(*devices, o.device)
-	}
+	return members
 }
 
 // shownMounts returns the mounts as "source:target".
 func (h *hostConfig) shownMounts() []string {
 	list := h.binds
 	for _, m := range h.mounts {
-		source := cmp.Or(m.options.device, m.source)
+		source := cmp.Or(m.options.Device, m.source)
 		if source != "" {
 			source += ":"
 		}
 		list = append(list, source+m.target)
 	}
 	return list
-}
-
-// reach returns what of the host a container is to be shown.
-func (h *hostConfig) reach() (paths, devices []string) {
-	for _, b := range h.binds {
-		// What begins otherwise is the name of a volume, and a path alone is
-		// one in the container.
-		if source, _, ok := strings.Cut(b, ":"); ok && strings.HasPrefix(source, "/") {
-			paths = append(paths, source)
-		}
-	}
-	for _, m := range h.mounts {
-		if strings.HasPrefix(m.source, "/") {
-			paths = append(paths, m.source)
-		}
-		m.options.reach(&paths, &devices)
-	}
-	return paths, append(devices, h.devices...)
 }

@@ -22,7 +22,7 @@ func write(c *Call, body string) (read bool) {
 }
 
 func TestBodies(t *testing.T) {
-	const create, execute, volume = "/v1.47/containers/create", "/containers/a/b/exec", "/volumes/create"
+	const create, execute, volume, service = "/v1.47/containers/create", "/containers/a/b/exec", "/volumes/create", "/services/create"
 	type docker = event.Docker
 	type request = event.Request
 	for _, test := range []struct {
@@ -46,7 +46,7 @@ func TestBodies(t *testing.T) {
 			"Volumes":{"/b":{},"/a":{}}}`,
 			want: docker{Request: request{CreateImage: "busybox", CreatePrivileged: true,
 				CreateMounts:  []string{"/:/host:ro", "data:/v", "/anonymous", "/var/run:/r", "/t", "/etc:/d", "/a", "/b"},
-				CreateExposes: []string{"docker_socket", "runtime_socket", "host_root", "credentials", "devices", "privileged", "host_pid", "capabilities"}}}},
+				CreateExposes: []string{"docker_socket", "runtime_socket", "host_root", "credentials", "devices", "system_bus", "privileged", "host_pid", "host_network", "capabilities"}}}},
 		{path: create, body: `{"HostConfig":{"Mounts":[{"Type":"volume","Target":"/d","VolumeOptions":{"DriverConfig":{"Options":{"type":"overlay","o":"upperdir=/u,lowerdir=/etc:/x","device":"overlay"}}}},
 			{"Target":"/e","VolumeOptions":{"DriverConfig":{"Options":{"type":"ext4","device":"/dev/vda1"}}}},
 			{"Target":"/f","VolumeOptions":{"DriverConfig":{"Options":{"type":"nfs","o":"addr=10.0.0.1","device":":/export"}}}},
@@ -69,6 +69,23 @@ func TestBodies(t *testing.T) {
 			want: docker{Request: request{CreateImage: "i", CreatePrivileged: true, CreateExposes: []string{"privileged"}}}},
 		{path: create, body: `{"HostConfig":{"Privileged":true,"Binds":["/:/h","` + strings.Repeat("x", maxKept) + `"]}}`, unread: true,
 			want: docker{Request: request{CreatePrivileged: true, CreateMounts: []string{"/:/h"}, CreateExposes: []string{"host_root", "privileged"}}}},
+		{path: create, body: `{"HostConfig":{"IpcMode":"host","UsernsMode":"host","SecurityOpt":["seccomp=unconfined"],"PidMode":"container:web","NetworkMode":"container:web","VolumesFrom":["web:ro"]}}`,
+			want: docker{Request: request{CreateExposes: []string{"host_ipc", "host_user", "container_pid", "container_volumes", "container_network"}}}},
+		{path: create, body: `{"HostConfig":{"IpcMode":"container:web","MaskedPaths":[],"ReadonlyPaths":[]}}`,
+			want: docker{Request: request{CreateExposes: []string{"unconfined", "container_ipc"}}}},
+		{path: create, body: `{"HostConfig":{"MaskedPaths":["/proc/kcore"],"ReadonlyPaths":null}}`},
+		{path: create, body: `{"Labels":{"com.docker.compose.project":"shop","p":"secret"},"HostConfig":{"NetworkMode":"container:vpn"}}`,
+			want: docker{Request: request{CreateExposes: []string{"sibling"}}}},
+		{path: service, body: `{"Name":"agent","TaskTemplate":{"ContainerSpec":{"Image":"i","Env":["P=secret"],"CapabilityAdd":["CAP_SYS_ADMIN"],"Privileges":{"Seccomp":{"Mode":"unconfined"}},
+			"Mounts":[{"Type":"bind","Source":"/var/run/docker.sock","Target":"/s"},{"Type":"volume","Source":"v","Target":"/v","VolumeOptions":{"DriverConfig":{"Name":"local","Options":{"type":"none","o":"bind","device":"/"}}}}]}}}`,
+			want: docker{ActorName: "agent", Request: request{CreateImage: "i", CreateMounts: []string{"/var/run/docker.sock:/s", "/:/v"},
+				CreateExposes: []string{"docker_socket", "host_root", "capabilities", "unconfined"}}}},
+		{path: "/plugins/pull?remote=r&name=vieux/sshfs", body: `[{"Name":"network","Value":["host"]},{"Name":"mount","Value":["/var/lib/docker/plugins/","/"]},{"Name":"device","Value":["/dev/fuse"]},
+			{"Name":"capabilities","Value":["CAP_SYS_ADMIN"]},{"Name":"allow-all-devices","Value":["true"]},{"Name":"host pid namespace","Value":["true"]}]`,
+			want: docker{ActorName: "vieux/sshfs", Request: request{CreateMounts: []string{"/var/lib/docker/plugins/", "/"},
+				CreateExposes: []string{"host_root", "credentials", "devices", "host_pid", "host_network", "capabilities"}}}},
+		{path: "/plugins/p/set", body: `["PASSWORD=secret","data.source=/etc","disk.path=/dev/sda"]`,
+			want: docker{ActorName: "p", Request: request{CreateMounts: []string{"/etc", "/dev/sda"}, CreateExposes: []string{"credentials", "devices"}}}},
 		{path: create, body: `{"Image":"i","Privileged":true,"HostConfig":{}}`, want: docker{Request: request{CreateImage: "i"}}},
 	} {
 		c := NewCall("POST", test.path)

@@ -75,7 +75,7 @@ var events = map[eventKey]eventRow{
 
 	{"builder", "prune"}: {"build.prune", none, requested},
 
-	{"volume", "create"}:  {"volume.create", none, requested},
+	{"volume", "create"}:  {operation.VolumeCreate, none, requested},
 	{"volume", "destroy"}: {"volume.remove", none, requested},
 	{"volume", "mount"}:   {"volume.mount", none, itself},
 	{"volume", "prune"}:   {"volume.prune", none, requested},

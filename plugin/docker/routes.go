@@ -121,7 +121,7 @@ var routes = []row{
 
 	{"GET", "/volumes", "volume.list", environment, more{}},
 	{"GET", "/volumes/{name:.*}", "volume.inspect", environment, more{}},
-	{"POST", "/volumes/create", "volume.create", none, more{body: newVolume}},
+	{"POST", "/volumes/create", operation.VolumeCreate, none, more{body: newVolume}},
 	{"POST", "/volumes/prune", "volume.prune", none, more{}},
 	{"PUT", "/volumes/{name:.*}", "volume.update", none, more{}},
 	{"DELETE", "/volumes/{name:.*}", "volume.remove", none, more{shown: "force"}},
@@ -142,11 +142,11 @@ var routes = []row{
 	{"DELETE", "/plugins/{name:.*}", "plugin.remove", none, more{shown: "force"}},
 	{"POST", "/plugins/{name:.*}/enable", "plugin.enable", none, more{}},
 	{"POST", "/plugins/{name:.*}/disable", "plugin.disable", none, more{shown: "force"}},
-	{"POST", "/plugins/pull", "plugin.pull", none, more{shown: "name"}},
+	{"POST", "/plugins/pull", "plugin.pull", none, more{shown: "name remote", body: newPrivileges, object: parameter("name")}},
 	{"POST", "/plugins/{name:.*}/push", "plugin.push", none, more{}},
-	{"POST", "/plugins/{name:.*}/upgrade", "plugin.upgrade", none, more{}},
-	{"POST", "/plugins/{name:.*}/set", "plugin.set", none, more{}},
-	{"POST", "/plugins/create", "plugin.create", none, more{shown: "name"}},
+	{"POST", "/plugins/{name:.*}/upgrade", "plugin.upgrade", none, more{shown: "remote", body: newPrivileges}},
+	{"POST", "/plugins/{name:.*}/set", "plugin.set", none, more{body: newSettings}},
+	{"POST", "/plugins/create", "plugin.create", none, more{shown: "name", object: parameter("name")}},
 
 	{"POST", "/swarm/init", "swarm.init", none, more{}},
 	{"POST", "/swarm/join", "swarm.join", none, more{}},
@@ -159,7 +159,7 @@ var routes = []row{
 
 	{"GET", "/services", "service.list", environment, more{}},
 	{"GET", "/services/{id}", "service.inspect", environment, more{}},
-	{"POST", "/services/create", "service.create", none, more{}},
+	{"POST", "/services/create", "service.create", none, more{body: newService}},
 	{"POST", "/services/{id}/update", "service.update", none, more{}},
 	{"DELETE", "/services/{id}", "service.remove", none, more{}},
 	{"GET", "/services/{id}/logs", "service.logs", logs, more{shown: logParameters}},

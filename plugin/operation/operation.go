@@ -53,6 +53,7 @@ const (
 	DaemonInsecure  = "daemon.insecure"
 	ExecStart       = "exec.start"
 	NodeProxy       = "node.proxy"
+	VolumeCreate    = "volume.create"
 )
 
 var (
