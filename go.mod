@@ -3,6 +3,7 @@ module github.com/containerapi/containerapi
 go 1.26.0
 
 require (
+	github.com/cyphar/filepath-securejoin v0.7.0
 	github.com/docker/go-connections v0.8.2
 	github.com/falcosecurity/plugin-sdk-go v0.8.3
 	github.com/fsnotify/fsnotify v1.10.1

@@ -8,6 +8,7 @@ package correlate
 import (
 	"context"
 	"hash/maphash"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,7 +35,8 @@ const (
 	// own time on. A request without an answer is added after AnswerTime; the
 	// rest is for the tap to be read.
 	requestWait = AnswerTime + 500*time.Millisecond
-	// shortWait is the same for an event that can leak no credential. If its
+	// shortWait is the same for an event that neither leaks a credential nor exposes
+	// anything. If its
 	// request comes later, the two count as two acts; no rule raises both, so
 	// that is not worth holding up the events behind it.
 	shortWait = 100 * time.Millisecond
@@ -73,9 +75,11 @@ type Request struct {
 	Image string
 	// Command is that of an exec as the engine's event has it, masked; Shown as it
 	// is shown where its words are known. Partial reports that the body was
-	// not read to its end, so that the command is not known.
+	// not read to its end, so that the command, or what is to be exposed, is not known.
 	Command, Shown string
 	Partial        bool
+	// Exposes is what of the host it asks for.
+	Exposes []string
 	// Client is who sent it.
 	Client event.Client
 }
@@ -144,7 +148,7 @@ func (l *Log) Attribute(ctx context.Context, e *event.Event) {
 	}
 	op := docker.EventOperation(e.Docker.Type, e.Docker.Action)
 	wait := shortWait
-	if op.Credential != operation.None {
+	if op.Credential != operation.None || len(e.Docker.Request.CreateExposes) > 0 {
 		wait = requestWait
 	}
 	// Events that came together wait together.
@@ -162,6 +166,9 @@ func (l *Log) Attribute(ctx context.Context, e *event.Event) {
 		select {
 		case <-news:
 		case <-deadline.C:
+			// A volume that nobody asked for is a container's, whose own event
+			// says what it shows.
+			e.Repeated = op.Name == operation.VolumeCreate
 			return
 		case <-ctx.Done():
 			return
@@ -184,9 +191,17 @@ func (l *Log) find(e *event.Event, op string, since int) bool {
 		return false
 	}
 	r.reported = true
-	// What could not be read in full does not say as much as the event.
-	d.Client, e.Repeated = r.Client, !r.Partial
+	d.Client, e.Repeated = r.Client, r.says(&d.Request)
 	return true
+}
+
+// says reports whether the request's own event says as much as the engine's. What
+// could not be read in full does not, unless the engine says what it made.
+func (r *entry) says(made *event.Request) bool {
+	if made.Unread || r.Partial && len(made.CreateExposes) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(made.CreateExposes, func(what string) bool { return !slices.Contains(r.Exposes, what) })
 }
 
 // findExec is find for the events of an exec. Who starts it is who does it;

@@ -226,3 +226,51 @@ func TestRequestsBounded(t *testing.T) {
 		}
 	}
 }
+
+// An event that says what the engine made is an act of its own if that is more than
+// what the request asked for.
+func TestAttributeExposes(t *testing.T) {
+	for name, test := range map[string]struct {
+		request Request
+		made    event.Request
+		want    bool // repeated
+	}{
+		"the same":              {Request{Exposes: []string{"devices", "proc"}}, event.Request{CreateExposes: []string{"proc"}}, true},
+		"nothing":               {Request{}, event.Request{}, true},
+		"more":                  {Request{Exposes: []string{"proc"}}, event.Request{CreateExposes: []string{"devices", "proc"}}, false},
+		"hidden":                {Request{}, event.Request{CreateExposes: []string{"host_root"}}, false},
+		"read in part, as said": {Request{Partial: true, Exposes: []string{"proc"}}, event.Request{CreateExposes: []string{"proc"}}, true},
+		"read in part":          {Request{Partial: true, Exposes: []string{"proc"}}, event.Request{CreateExposes: []string{"devices"}}, false},
+		"the engine is silent":  {Request{Exposes: []string{"proc"}}, event.Request{Unread: true}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := NewLog()
+			r := test.request
+			r.Time, r.Operation, r.ID, r.Client = at, "container.create", "web", event.Client{PID: 1}
+			l.Add(r)
+			e := happened("container", "create", idA, "web")
+			e.Docker.Request = test.made
+			l.Attribute(t.Context(), e)
+			if e.Repeated != test.want || e.Docker.Client.PID != 1 {
+				t.Errorf("repeated is %t by %d, want %t", e.Repeated, e.Docker.Client.PID, test.want)
+			}
+		})
+	}
+}
+
+// A volume that no request asked for came with a container, whose event says what it
+// shows. Where requests are not seen, nothing is known of that.
+func TestAttributeVolume(t *testing.T) {
+	for _, taps := range []int{0, 1} {
+		l := NewLog()
+		for range taps {
+			l.TapStarted()
+		}
+		e := happened("volume", "create", "data", "data")
+		e.Docker.Request.CreateExposes = []string{"host_root"}
+		l.Attribute(t.Context(), e)
+		if e.Repeated != (taps > 0) {
+			t.Errorf("with %d taps repeated is %t", taps, e.Repeated)
+		}
+	}
+}

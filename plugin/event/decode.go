@@ -146,6 +146,9 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 	}
 	if event := o.Get("event").GetObject(); event != nil {
 		d.docker(e, event)
+		if made := o.Get("made").GetObject(); made != nil {
+			e.Docker.Request.created(made)
+		}
 	} else if request := o.Get("request").GetObject(); request != nil {
 		dockerRequest(e, request)
 	} else {
@@ -195,15 +198,20 @@ func dockerRequest(e *Event, o *fastjson.Object) {
 	r.UserAgent = text(o.Get("userAgent"))
 	r.Status = o.Get("status").GetUint64()
 	r.Unreadable = text(o.Get("unreadable"))
-	r.Unread = o.Get("unread").GetBool()
 	r.Waiting = o.Get("waiting").GetBool()
 	r.ArchivePath = text(o.Get("archivePath"))
 	r.First = o.Get("first").GetBool()
+	r.created(o)
+	r.ExecPrivileged = o.Get("execPrivileged").GetBool()
+}
+
+// created reads what something is created with.
+func (r *Request) created(o *fastjson.Object) {
 	r.CreateImage = text(o.Get("image"))
 	r.CreatePrivileged = o.Get("privileged").GetBool()
 	r.CreateMounts = texts(r.CreateMounts, o.Get("mounts"))
 	r.CreateExposes = texts(r.CreateExposes, o.Get("exposes"))
-	r.ExecPrivileged = o.Get("execPrivileged").GetBool()
+	r.Unread = o.Get("unread").GetBool()
 }
 
 // audit reads an audit.k8s.io/v1 Event.

@@ -171,7 +171,7 @@ type Docker struct {
 	// Client is the process behind a request, or behind the request that
 	// caused an event.
 	Client Client
-	// Request is what the client asked; it is empty for an event.
+	// Request is what the client asked. An event has only Create… and Unread of it.
 	Request Request
 	// Type and Action are those of a Docker event, the command of an exec cut
 	// from the action: "container" and "exec_create".
@@ -206,7 +206,8 @@ type Request struct {
 	// Unreadable is why the request could not be read, or "".
 	Unreadable string
 	// Unread reports that parts of the body could not be read, so that what the
-	// request asks for is not known in full.
+	// request asks for is not known in full; of an event, that the engine did not say
+	// what it made.
 	Unread bool
 	// Waiting reports that the body is still to come: another event will say
 	// what the request asks for.
@@ -217,9 +218,9 @@ type Request struct {
 	// ExecPrivileged reports that an exec gets all privileges.
 	ExecPrivileged bool
 	// CreateImage, CreatePrivileged and CreateMounts are what a container is
-	// to be created with; a mount is "source:target", and of a volume that is
-	// to be created "source:volume". CreateExposes is what of the host that
-	// shows, in the words of package hostaccess.
+	// to be created with, or of an event what it was created with; a mount is
+	// "source:target", and of a volume "source:volume". CreateExposes is what of
+	// the host and of other containers that shows, in the words of package hostaccess.
 	CreateImage      string
 	CreatePrivileged bool
 	CreateMounts     []string

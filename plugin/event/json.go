@@ -120,6 +120,9 @@ func (w *writer) dockerEvent(e *Event) {
 		w.uint("timeNano", uint64(e.Time))
 	}
 	w.b = append(w.b, '}')
+	made := w.open("made")
+	w.created(&d.Request)
+	w.close(made)
 }
 
 func (w *writer) dockerRequest(e *Event) {
@@ -134,18 +137,23 @@ func (w *writer) dockerRequest(e *Event) {
 	w.uint("status", r.Status)
 	w.bool("first", r.First)
 	w.string("unreadable", r.Unreadable)
-	w.bool("unread", r.Unread)
 	w.bool("waiting", r.Waiting)
 	w.string("object", d.ActorName)
 	w.string("command", d.Command)
 	w.string("archivePath", r.ArchivePath)
+	w.created(r)
+	w.bool("execPrivileged", r.ExecPrivileged)
+	w.uint("timeNano", uint64(max(0, e.Time)))
+	w.b = append(w.b, '}')
+}
+
+// created writes what something is created with.
+func (w *writer) created(r *Request) {
 	w.string("image", r.CreateImage)
 	w.bool("privileged", r.CreatePrivileged)
 	w.strings("mounts", r.CreateMounts)
 	w.strings("exposes", r.CreateExposes)
-	w.bool("execPrivileged", r.ExecPrivileged)
-	w.uint("timeNano", uint64(max(0, e.Time)))
-	w.b = append(w.b, '}')
+	w.bool("unread", r.Unread)
 }
 
 // docker writes what requests and events have in common.

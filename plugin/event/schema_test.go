@@ -41,8 +41,18 @@ var unwritten = map[event.Input]map[string]string{
 		"Docker.ExitCode": "only of an event",
 	},
 	event.DockerEvent: {
-		"Kubernetes":     "the other API's",
-		"Docker.Request": "only of a request",
+		"Kubernetes":                    "the other API's",
+		"Docker.Request.Method":         "only of a request",
+		"Docker.Request.Path":           "only of a request",
+		"Docker.Request.Query":          "only of a request",
+		"Docker.Request.Version":        "only of a request",
+		"Docker.Request.UserAgent":      "only of a request",
+		"Docker.Request.Status":         "only of a request",
+		"Docker.Request.First":          "only of a request",
+		"Docker.Request.Unreadable":     "only of a request",
+		"Docker.Request.Waiting":        "only of a request",
+		"Docker.Request.ArchivePath":    "only of a request",
+		"Docker.Request.ExecPrivileged": "only of a request",
 	},
 }
 

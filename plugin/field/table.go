@@ -197,19 +197,21 @@ var docker = []Field{
 		flag(func(e *event.Event) (bool, bool) { return e.Docker.Request.First, e.Input == event.DockerAPI })},
 	{"docker.request.unreadable", "Why a request could not be read. No value for those that could.",
 		text(func(e *event.Event) string { return e.Docker.Request.Unreadable })},
-	{"docker.request.unread", "True if parts of the request's body could not be read, so that what it asks for (`docker.create.*`, `docker.exec.*`, `api.command`) is not known in full.",
-		flag(func(e *event.Event) (bool, bool) { return e.Docker.Request.Unread, e.Input == event.DockerAPI })},
+	{"docker.request.unread", "True if parts of the request's body could not be read, so that what it asks for (`docker.create.*`, `docker.exec.*`, `api.command`) is not known in full; for Docker's own event of a creation, true if the engine did not say what it made.",
+		flag(func(e *event.Event) (bool, bool) {
+			return e.Docker.Request.Unread, e.Input == event.DockerAPI || e.Input == event.DockerEvent
+		})},
 	{"docker.archive.path", "The path inside the container that files are copied from or to (docker cp).",
 		text(func(e *event.Event) string { return e.Docker.Request.ArchivePath })},
-	{"docker.create.image", "The image that a container is to be created from.",
+	{"docker.create.image", "The image that a container or service is created from, or an engine plugin's name.",
 		text(func(e *event.Event) string { return e.Docker.Request.CreateImage })},
-	{"docker.create.privileged", "True if a container is to be created with all privileges.",
+	{"docker.create.privileged", "True if a container is created with all privileges.",
 		flag(func(e *event.Event) (bool, bool) {
-			return e.Docker.Request.CreatePrivileged, e.Input == event.DockerAPI && e.Operation == operation.ContainerCreate
+			return e.Docker.Request.CreatePrivileged, (e.Input == event.DockerAPI || e.Input == event.DockerEvent) && e.Operation == operation.ContainerCreate
 		})},
-	{"docker.create.mounts", "What a container is to be created with, as `source:target`; of a volume that is to be created what of the host it shows, as `source:volume`.",
+	{"docker.create.mounts", "What a container or service is created with, as `source:target`; of a volume what of the host it shows, as `source:volume`; of an engine plugin the sources.",
 		texts(func(e *event.Event) []string { return e.Docker.Request.CreateMounts })},
-	{"docker.create.exposes", "What of the host a container or volume that is to be created shows: `docker_socket` and `runtime_socket` (or a directory with one in it), `host_root`, `proc`, `credentials` (files and directories that keep them: `/etc`, `/root`, a home or the likes of `.ssh` in it, the data of Docker, kubelet and etcd), `devices` (`/dev`, disks), `privileged`, `host_pid`, `capabilities` (all, or one with which a container can be left).",
+	{"docker.create.exposes", "What of the host, and of other containers, is shown to a container, volume, service or engine plugin that is created. In a request it is what the client asks for; in Docker's own event what the engine made of it, with links followed and volumes resolved to what they mount. Of the host: `docker_socket` and `runtime_socket` (or a directory with one in it), `host_root`, `proc`, `credentials` (files and directories that keep them: `/etc`, `/root`, a home or the likes of `.ssh` in it, keys, cron and systemd, the data of Docker, kubelet and etcd), `devices` (`/dev`, disks, memory), `system_bus` (D-Bus, systemd), `privileged`, `host_pid`, `host_ipc`, `host_user`, `host_network`, `capabilities` (all, or one with which a container can be left), `unconfined` (seccomp, AppArmor, SELinux or the masks of /proc are off). Of other containers: `container_pid`, `container_volumes`, `container_ipc`, `container_network`; `sibling` stands for them where all of those are of the same Compose project, swarm service or image.",
 		texts(func(e *event.Event) []string { return e.Docker.Request.CreateExposes })},
 	{"docker.daemon", "The endpoint of the Docker Engine, such as `unix:///var/run/docker.sock`.",
 		text(func(e *event.Event) string { return e.Docker.Daemon })},

@@ -505,7 +505,7 @@ func (r *reader) emit(c *conn, q *httpwire.Request) {
 	if q.Unreadable == "" && q.Status < 300 && !q.Waiting {
 		r.Requests.Add(correlate.Request{
 			Time: e.Time, Operation: e.Operation, ID: call.Becomes(), Container: d.Container.ID, Image: d.Request.CreateImage,
-			Command: call.EventCommand(), Shown: d.Command, Partial: q.BodyUnread, Client: d.Client,
+			Command: call.EventCommand(), Shown: d.Command, Exposes: d.Request.CreateExposes, Partial: q.BodyUnread, Client: d.Client,
 		})
 	}
 	r.batch.Add(e)

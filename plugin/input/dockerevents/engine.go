@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/containerapi/containerapi/plugin/event"
 )
 
@@ -37,7 +39,7 @@ const userAgent = "falco-containerapi"
 // errNotEngine is the error of an answer that no Docker Engine gives.
 var errNotEngine = errors.New("what answers there is not a Docker Engine")
 
-// engine speaks to a Docker Engine: four kinds of GET, each on a connection
+// engine speaks to a Docker Engine: by GET only, each on a connection
 // of its own.
 //
 // Moby's client does not serve here: it refuses API versions below 1.40, reads
@@ -50,6 +52,9 @@ type engine struct {
 	// package agreed on, "/v1.41", or "" for an engine that does not say. It is
 	// nil before the first answer.
 	version atomic.Pointer[string]
+	// pid is the process that listens on the engine's unix socket, as the last
+	// connection told, 0 if that is not known.
+	pid atomic.Int32
 }
 
 func newEngine(p *endpoint) *engine {
@@ -57,22 +62,24 @@ func newEngine(p *endpoint) *engine {
 		Timeout:         dialLimit,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3},
 	}
-	g := &engine{
-		client: &http.Client{
-			Transport: &http.Transport{
-				DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-					return dialer.DialContext(ctx, p.network, p.address)
-				},
-				TLSClientConfig:        p.tls,
-				TLSHandshakeTimeout:    dialLimit,
-				ResponseHeaderTimeout:  answerLimit,
-				MaxResponseHeaderBytes: 64 << 10,
-				DisableKeepAlives:      true,
-				DisableCompression:     true,
+	g := &engine{base: url.URL{Scheme: "http", Host: "docker"}}
+	g.client = &http.Client{
+		Transport: &http.Transport{
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				conn, err := dialer.DialContext(ctx, p.network, p.address)
+				if local, ok := conn.(*net.UnixConn); ok {
+					g.pid.Store(listener(local))
+				}
+				return conn, err
 			},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			TLSClientConfig:        p.tls,
+			TLSHandshakeTimeout:    dialLimit,
+			ResponseHeaderTimeout:  answerLimit,
+			MaxResponseHeaderBytes: 64 << 10,
+			DisableKeepAlives:      true,
+			DisableCompression:     true,
 		},
-		base: url.URL{Scheme: "http", Host: "docker"},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	if p.network == "tcp" {
 		g.base.Host = p.address
@@ -81,6 +88,22 @@ func newEngine(p *endpoint) *engine {
 		g.base.Scheme = "https"
 	}
 	return g
+}
+
+// listener returns the id of the process that listens at the other end of a
+// connection, 0 if it is not known: unix(7), SO_PEERCRED.
+func listener(conn *net.UnixConn) int32 {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	var pid int32
+	_ = raw.Control(func(fd uintptr) {
+		if peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			pid = peer.Pid
+		}
+	})
+	return pid
 }
 
 // get returns the body of the answer to a GET, and its header.

@@ -101,6 +101,7 @@ func (e *Events) Run(ctx context.Context, sink input.Sink) error {
 		batch:  sink.Batch(),
 		resume: newResume(e.start),
 		health: newHealthChecks(e.inspections),
+		made:   newMade(e.engine, e.Socket()),
 	}
 	wait := firstWait
 	for {
@@ -127,6 +128,7 @@ type reader struct {
 	decoder event.Decoder
 	resume  *resume
 	health  *healthChecks
+	made    *made
 	// newest is the time of the newest event of this connection, 0 if it had
 	// none yet.
 	newest    int64
@@ -246,14 +248,16 @@ func (r *reader) add(ctx context.Context, line []byte) (err error) {
 			e.Docker.Daemon = r.daemon
 			r.newest = max(r.newest, e.Time)
 			// Events before this one do not wait for the engine's answer.
-			if r.health.waits(&e.Docker) {
+			if r.health.waits(&e.Docker) || r.made.waits(&e.Docker) {
 				err = r.commit(ctx)
 			}
 			r.health.mark(ctx, &e.Docker)
 			r.inspections.forget(&e.Docker)
+			r.made.describe(ctx, e)
 			if r.cause != nil && !e.Docker.HealthCheck {
 				r.cause(ctx, e)
 			}
+			r.made.attributed(e)
 			r.batch.Add(e)
 		}
 	})
