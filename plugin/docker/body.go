@@ -218,6 +218,21 @@ func (l *labels) owner() string {
 	return ""
 }
 
+// startBody is what an engine before Docker 24 takes at the start of a container, by
+// an API before 1.24: "postContainersStart" in
+// api/server/router/container/container_routes.go of moby/moby. All others send none.
+type startBody struct{ host hostConfig }
+
+func newStart() body { return new(startBody) }
+
+func (b *startBody) root() *jsonscan.Node { return object(b.host.members()) }
+
+func (b *startBody) describe(e *event.Event) {
+	asked := b.host.request()
+	r := &e.Docker.Request
+	r.CreatePrivileged, r.CreateMounts, r.CreateExposes = b.host.privileged, b.host.shownMounts(), asked.Exposes()
+}
+
 // mountPoint wants the next element of Mounts.
 func (h *hostConfig) mountPoint() *jsonscan.Node {
 	last := func() *mountPoint { return &h.mounts[len(h.mounts)-1] }

@@ -86,6 +86,8 @@ func TestBodies(t *testing.T) {
 				CreateExposes: []string{"host_root", "credentials", "devices", "host_pid", "host_network", "capabilities"}}}},
 		{path: "/plugins/p/set", body: `["PASSWORD=secret","data.source=/etc","disk.path=/dev/sda"]`,
 			want: docker{ActorName: "p", Request: request{CreateMounts: []string{"/etc", "/dev/sda"}, CreateExposes: []string{"credentials", "devices"}}}},
+		{path: "/v1.23/containers/web/start", body: `{"Binds":["/:/h"],"Privileged":true}`,
+			want: docker{Request: request{CreatePrivileged: true, CreateMounts: []string{"/:/h"}, CreateExposes: []string{"host_root", "privileged"}}}},
 		{path: create, body: `{"Image":"i","Privileged":true,"HostConfig":{}}`, want: docker{Request: request{CreateImage: "i"}}},
 	} {
 		c := NewCall("POST", test.path)

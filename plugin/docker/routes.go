@@ -78,7 +78,7 @@ var routes = []row{
 	{"POST", "/containers/{name:.*}/pause", "container.pause", none, more{}},
 	{"POST", "/containers/{name:.*}/unpause", "container.unpause", none, more{}},
 	{"POST", "/containers/{name:.*}/restart", "container.restart", none, more{}},
-	{"POST", "/containers/{name:.*}/start", "container.start", none, more{}},
+	{"POST", "/containers/{name:.*}/start", "container.start", none, more{body: newStart}},
 	{"POST", "/containers/{name:.*}/stop", "container.stop", none, more{}},
 	{"POST", "/containers/{name:.*}/wait", "container.wait", none, more{shown: "condition"}},
 	{"POST", "/containers/{name:.*}/resize", "container.resize", none, more{}},
