@@ -6,8 +6,12 @@
 //
 // What the server takes for a request is a request here, too, and what it does
 // not is reported as unreadable: heads are read by net/http's own parser, with
-// the additional rules of its server. Where versions of Go differ, the more
-// tolerant one counts.
+// the additional rules of its server.
+//
+// Which version of Go the server is built with cannot be seen, and need not be:
+// where versions from 1.19 on differ, one refuses what another takes, and then
+// closes the connection. So the most tolerant reading counts, and hides nothing
+// from a server that refuses it.
 package httpwire
 
 import (
@@ -65,6 +69,7 @@ type Conn struct {
 	left    uint64 // what is to come of a body, a chunk or a frame, in bytes
 	skipped uint64 // what came of a body, in bytes
 	line    int    // of a trailer, in bytes
+	crlfs   int    // how far the end of a trailer is CR LF CR LF, in bytes
 	newline int    // how many bytes of CR and LF can stand before a request
 	closing bool   // the server closes the connection after this request
 
@@ -88,7 +93,8 @@ type Conn struct {
 //	   └──PRI──▶ inPreface ──▶ inHTTP2 (until the end)
 //
 // From each of them: isLost when bytes are missing, until a piece begins with
-// a request line; isClosed when the server gives the connection up or has
+// a request line; isUnclear behind a request of which versions of Go read less or
+// more; isClosed when the server gives the connection up or has
 // answered its last request; isIgnored when the connection is no HTTP any more
 // or has ended.
 type state uint8
@@ -103,6 +109,7 @@ const (
 	inTrailer
 	inHTTP2   // frames
 	isLost    // until a request line is found
+	isUnclear // where the server reads on depends on its version of Go
 	isClosed  // by the server: it reads nothing more as a request
 	isIgnored // for good
 )
@@ -128,12 +135,17 @@ func (c *Conn) Request(b []byte, total int, at int64) {
 	switch c.state {
 	case isIgnored:
 		return
+	case isUnclear:
+		c.ambiguous()
+		return
 	case inHead:
 		// While it handles a request, net/http's server reads a single byte
 		// of the next one, to notice that the client went away. With
 		// anything else that it reads of a head, it is done with what was
 		// before, and the next response is this head's.
-		if total > 1 || c.ahead {
+		if c.readsOn != nil {
+			c.alone = false
+		} else if total > 1 || c.ahead {
 			c.settle()
 			c.alone = true
 		} else {
@@ -145,8 +157,11 @@ func (c *Conn) Request(b []byte, total int, at int64) {
 		if b = c.find(b); c.state == isLost {
 			return
 		}
+	case inHTTP2:
+		c.alone = false
 	default:
 		c.alone = false
+		c.beyond = len(c.pending) == 0
 	}
 	for len(b) > 0 {
 		b = c.step(b)
@@ -183,7 +198,7 @@ func (c *Conn) step(b []byte) []byte {
 // skip takes n bytes that were read and are not known.
 func (c *Conn) skip(n uint64) {
 	switch c.state {
-	case isLost, isClosed, isIgnored:
+	case isLost, isUnclear, isClosed, isIgnored:
 	case inBody, inChunk:
 		// Large reads go past net/http's buffer, and end where the body or
 		// the chunk ends.
@@ -252,7 +267,7 @@ func (c *Conn) readHead(b []byte) []byte {
 		return c.refuse(data[:end], Malformed)
 	}
 	r.Route = c.route(r.Method, r.Target)
-	first := c.heads == 0 && !c.unsure
+	preface := c.heads == 0 && !c.unsure && string(data[:end]) == prefaceHead
 	c.push(r)
 	c.newHead()
 	if r.Method == "POST" {
@@ -261,13 +276,21 @@ func (c *Conn) readHead(b []byte) []byte {
 	}
 	c.closing = f.closing
 	c.skipped = 0
-	if c.current = nil; f.length != 0 {
+	if c.current = nil; f.length > 0 || f.chunked {
 		c.begin(r)
 	}
 	switch {
-	case first && r.Method == "PRI" && end == len(prefaceHead):
+	case f.unclear:
+		r.reading = false
+		r.BodyUnread = r.Route != nil && r.Route.ReadsBody()
+		c.end(isUnclear)
+		if len(b) > end-before {
+			c.ambiguous()
+		}
+		return nil
+	case preface:
 		c.state = inPreface
-	case f.length < 0 && r.Method != "PRI":
+	case f.chunked:
 		c.state = inChunkLine
 	case f.length > 0:
 		c.left = uint64(f.length)
@@ -309,7 +332,7 @@ func threeWords(data []byte) bool {
 func (c *Conn) newHead() {
 	c.heads++
 	c.scanned, c.newline = 0, 0
-	c.ahead, c.alone = false, false
+	c.ahead, c.alone, c.beyond = false, false, false
 	c.early, c.reported = 0, false
 	c.buf = release(c.buf)
 }
@@ -354,9 +377,8 @@ func (c *Conn) readChunkLine(b []byte) []byte {
 	if b[n] != '\n' {
 		return nil
 	}
-	size, _, _ := bytes.Cut(bytes.TrimRight(c.buf, " \t\r\n"), []byte(";"))
-	left, err := strconv.ParseUint(string(size), 16, 64)
-	if err != nil || len(size) > 16 {
+	left, ok := chunkSize(c.buf)
+	if !ok {
 		c.end(isClosed)
 		return nil
 	}
@@ -364,10 +386,20 @@ func (c *Conn) readChunkLine(b []byte) []byte {
 	c.left = left
 	c.state = inChunk
 	if left == 0 {
-		c.line = 0
+		c.line, c.crlfs = 0, 0
 		c.state = inTrailer
 	}
 	return b[n+1:]
+}
+
+// chunkSize reads the size in a chunk's line. Go before 1.22 takes none for 0.
+func chunkSize(line []byte) (uint64, bool) {
+	size, _, _ := bytes.Cut(bytes.TrimRight(line, " \t\r\n"), []byte(";"))
+	if len(size) == 0 {
+		return 0, true
+	}
+	n, err := strconv.ParseUint(string(size), 16, 64)
+	return n, err == nil && len(size) <= 16
 }
 
 // readChunkEnd reads the CRLF after a chunk.
@@ -386,10 +418,23 @@ func (c *Conn) readChunkEnd(b []byte) []byte {
 
 // readTrailer reads what follows the last chunk: lines up to an empty one.
 func (c *Conn) readTrailer(b []byte) []byte {
+	const end = "\r\n\r\n"
 	for i, d := range b {
 		c.left++
 		switch {
+		case d == end[c.crlfs]:
+			c.crlfs++
+		case d == '\r':
+			c.crlfs = 1
+		default:
+			c.crlfs = 0
+		}
+		switch {
 		case d == '\n' && c.line <= 0:
+			// The server looks for that end, even if another is before it.
+			if n := len(c.pending); n > 0 && c.crlfs < len(end) && (c.left != 2 || c.crlfs != 2) {
+				c.readsOn = c.pending[n-1]
+			}
 			c.left = 0
 			c.bodyEnd()
 			return b[i+1:]
@@ -490,7 +535,7 @@ func (c *Conn) Wants() Mode {
 	switch c.state {
 	case isIgnored:
 		return Ignore
-	case isLost, isClosed:
+	case isLost, isUnclear, isClosed:
 		return Skim
 	case inBody:
 		if !c.reads() && c.left+c.skipped >= skimFrom {

@@ -2,7 +2,10 @@
 
 package httpwire
 
-import "slices"
+import (
+	"bytes"
+	"slices"
+)
 
 // pairing finds the response to each request. The server writes them in the
 // order of the requests, but what it writes is only seen by its beginning, and
@@ -14,6 +17,10 @@ type pairing struct {
 	alone    bool // every request before the next one was answered
 	early    int  // status of a response to a head that is not complete
 	reported bool // the head that is not complete was
+	// readsOn is a request before whose response the server can have read of the
+	// next heads.
+	readsOn *Request
+	beyond  bool // bytes came since the last response that belong to no request without one
 }
 
 // push adds a request to those that wait for a response.
@@ -40,10 +47,14 @@ func (c *Conn) Response(head []byte, at int64) {
 	c.at = at
 	if len(c.pending) == 0 {
 		switch {
+		case c.beyond:
+			c.strayed(status)
 		case c.state == inHead && len(c.buf) > 0:
 			// The server gave up on what it has. Or an earlier response
 			// looks like it, so read on.
 			c.early = status
+		case c.state == isUnclear:
+			c.send(&Request{Time: at, Status: status, Unreadable: Ambiguous, Pipelined: true})
 		case c.state == isLost && !c.quiet:
 			c.send(&Request{Time: at, Status: status, Unreadable: Lost, Pipelined: true})
 		}
@@ -55,6 +66,13 @@ func (c *Conn) Response(head []byte, at int64) {
 	}
 	r := c.pending[0]
 	c.pending = slices.Delete(c.pending, 0, 1)
+	c.beyond = false
+	if c.readsOn == r {
+		c.readsOn = nil
+	}
+	if r.older && !r.Pipelined && refusal(status, head) {
+		r.Unreadable = Malformed
+	}
 	hijacked := status == 101 || status == 200 && r.Route != nil && r.Route.Hijacks(whole(head))
 	if !r.sent {
 		r.Status = status
@@ -70,7 +88,7 @@ func (c *Conn) Response(head []byte, at int64) {
 		c.state, c.scanned, c.quiet = isLost, 0, true
 	case c.doubt && len(c.pending) == 0:
 		c.doubt = false
-		if c.state == isClosed && !refusal(status) {
+		if c.state == isClosed && !refusal(status, head) {
 			c.state, c.quiet = isLost, true
 		}
 	}
@@ -100,12 +118,14 @@ func whole(head []byte) []byte {
 	return head
 }
 
-// refusal says if net/http's server itself answers with a status, and closes
-// the connection. From (*conn).serve in net/http/server.go.
-func refusal(status int) bool {
+// refusal says if net/http's server itself gave a response, without its handler,
+// and closes the connection. From (*conn).serve in net/http/server.go.
+func refusal(status int, head []byte) bool {
 	switch status {
-	case 400, 417, 431, 501, 505:
-		return true
+	case 400, 431, 501, 505:
+		return bytes.Contains(head, []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"))
+	case 417:
+		return bytes.Contains(head, []byte("\r\nConnection: close\r\n"))
 	}
 	return false
 }
@@ -145,6 +165,7 @@ func (c *Conn) settle() {
 	}
 	clear(c.pending)
 	c.pending = c.pending[:0]
+	c.readsOn = nil
 }
 
 // Flush emits requests whose heads were complete at a time or before, in

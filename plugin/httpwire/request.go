@@ -30,6 +30,10 @@ const (
 	// Lost: bytes of the connection are missing.
 	Lost = "lost"
 
+	// Ambiguous: an earlier request on the connection ends at different places for
+	// different versions of Go, so that of all others no more is known.
+	Ambiguous = "ambiguous"
+
 	// TLS: the client speaks TLS; only this first sign of it is reported.
 	TLS = "tls"
 )
@@ -79,6 +83,7 @@ type Request struct {
 	// more when that has come, or when it is answered.
 	Waiting bool
 
+	older   bool // only servers of an older Go take the head
 	reading bool // the body is read, and not complete
 	began   bool // something of the body came
 	waited  bool // it was emitted as waiting
@@ -103,8 +108,11 @@ type Route interface {
 
 // framing says where the body of a request ends.
 type framing struct {
-	length  int64 // in bytes; -1: chunked
-	closing bool  // the server closes the connection after the response
+	length  int64 // in bytes, if it is known
+	chunked bool  // the body comes in chunks
+	closing bool  // the server surely closes the connection after the response
+	closed  bool  // the client asked for that
+	unclear bool  // versions of Go go on in different ways
 }
 
 // errRefused is the error of a head that the server's parser takes and the
@@ -123,9 +131,23 @@ var headReaders = sync.Pool{New: func() any {
 	return r
 }}
 
-// readHead reads a whole head as net/http's server does. If it refuses it, the
-// error is not nil, and the request holds what its first line says.
+// readHead reads a whole head as net/http's server does, also as that of an older
+// Go. If all refuse it, the error is not nil, and the request holds what its first
+// line says.
 func readHead(head []byte) (*Request, framing, error) {
+	r, f, err := parseHead(head)
+	if err == nil {
+		return r, f, nil
+	}
+	first := readLine(head)
+	if r, f, ok := readOlderHead(head, first); ok {
+		return r, f, nil
+	}
+	return first, framing{}, err
+}
+
+// parseHead reads a whole head as net/http's server of this Go does.
+func parseHead(head []byte) (*Request, framing, error) {
 	hr := headReaders.Get().(*headReader)
 	hr.src.Reset(head)
 	hr.buf.Reset(&hr.src)
@@ -136,7 +158,7 @@ func readHead(head []byte) (*Request, framing, error) {
 		err = refused(req, head)
 	}
 	if err != nil {
-		return readLine(head), framing{}, err
+		return nil, framing{}, err
 	}
 	r := &Request{
 		Method:    req.Method,
@@ -147,7 +169,14 @@ func readHead(head []byte) (*Request, framing, error) {
 		Host:      req.Host,
 		UserAgent: req.UserAgent(),
 	}
-	return r, framing{req.ContentLength, closes(req)}, nil
+	f := framing{length: max(req.ContentLength, 0), chunked: len(req.TransferEncoding) > 0}
+	// Of a client that says both "keep-alive" and "close", a body that the handler
+	// did not read is skipped by some versions of Go, and by Go 1.27 read as the
+	// next requests.
+	f.closing = req.Close && !keepsOpen(req)
+	f.closed = req.Close
+	f.unclear = f.closed && !f.closing && f.length > 0
+	return r, f, nil
 }
 
 // refused says if the server refuses what its parser took. From
@@ -202,15 +231,18 @@ func hostHeader(head []byte) ([]string, error) {
 	return header["Host"], err
 }
 
-// closes says if the server surely closes the connection after the response.
-// From (*chunkWriter).writeHeader in net/http/server.go, where an HTTP/1.0
-// client that says both "keep-alive" and "close" can be kept.
-func closes(req *http.Request) bool {
-	if req.ProtoMajor == 1 && req.ProtoMinor == 0 &&
-		strings.Contains(strings.ToLower(req.Header.Get("Connection")), "keep-alive") {
+// keepsOpen says if the server may keep a connection of HTTP/1.0 open. From
+// wantsHttp10KeepAlive in net/http/request.go and hasToken in net/http/header.go.
+func keepsOpen(req *http.Request) bool {
+	if req.ProtoMajor != 1 || req.ProtoMinor != 0 {
 		return false
 	}
-	return req.Close
+	for token := range strings.FieldsFuncSeq(req.Header.Get("Connection"), func(r rune) bool { return r == ' ' || r == ',' || r == '\t' }) {
+		if strings.EqualFold(token, "keep-alive") {
+			return true
+		}
+	}
+	return false
 }
 
 // readLine returns what the first line of a head says that is otherwise not
@@ -231,55 +263,51 @@ func readLine(head []byte) *Request {
 	return r
 }
 
-// lineForm says how far data looks like the beginning of a request: certain
-// with a whole request line of HTTP/1, possible if it could become one.
-func lineForm(data []byte) (certain, possible bool) {
-	line, _, whole := bytes.Cut(data, []byte("\n"))
-	if len(line) > maxLine {
-		return false, false
-	}
-	method, rest, found := bytes.Cut(line, []byte(" "))
-	if !found {
-		return false, !whole && hasMethod(method, false)
-	}
-	if !hasMethod(method, true) {
-		return false, false
-	}
-	target, version, found := bytes.Cut(rest, []byte(" "))
-	if !startsTarget(target, found || whole) {
-		return false, false
-	}
-	if !found {
-		return false, !whole
-	}
-	if whole {
-		v := string(bytes.TrimSuffix(version, []byte("\r")))
-		return v == "HTTP/1.1" || v == "HTTP/1.0", false
-	}
-	return false, strings.HasPrefix("HTTP/1.1\r", string(version)) || strings.HasPrefix("HTTP/1.0\r", string(version))
-}
+// form is how far data looks like the beginning of a request.
+type form uint8
 
-// maxLine is the longest request line by which a lost connection is found
-// again, in bytes.
-const maxLine = 64 << 10
+const (
+	noRequest  form = iota
+	unfinished      // it could become one
+	request         // a whole request line of HTTP/1 that the server takes
+	known           // one with a method that APIs use
+)
 
-func hasMethod(s []byte, whole bool) bool {
-	for _, m := range [...]string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE"} {
-		if string(s) == m || !whole && strings.HasPrefix(m, string(s)) {
-			return true
+// formOf returns how far data looks like the beginning of a request. In its first
+// scanned bytes there is no line feed.
+func formOf(data []byte, scanned int) form {
+	end := bytes.IndexByte(data[scanned:], '\n')
+	if end < 0 {
+		method, _, _ := bytes.Cut(data[:min(len(data), maxMethod+1)], []byte(" "))
+		if len(data) > maxLine || !isMethod(method) {
+			return noRequest
 		}
+		return unfinished
 	}
-	return false
+	line := data[:scanned+end]
+	method, rest, _ := bytes.Cut(line, []byte(" "))
+	target, version, _ := bytes.Cut(rest, []byte(" "))
+	version = bytes.TrimSuffix(version, []byte("\r"))
+	if len(line) > maxLine || len(target) == 0 || !isMethod(method) || len(version) != len("HTTP/1.1") ||
+		!bytes.HasPrefix(version, []byte("HTTP/1.")) || version[7] < '0' || version[7] > '9' {
+		return noRequest
+	}
+	switch string(method) {
+	case "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE":
+		return known
+	}
+	return request
 }
 
-func startsTarget(s []byte, whole bool) bool {
-	if len(s) == 0 {
-		return !whole
-	}
-	if s[0] == '/' {
-		return true
-	}
-	const scheme = "http"
-	n := min(len(s), len(scheme))
-	return strings.EqualFold(string(s[:n]), scheme[:n]) && (!whole || len(s) > n)
+const (
+	// maxLine is the longest request line by which a lost connection is found
+	// again, in bytes.
+	maxLine = 64 << 10
+	// maxMethod is the longest method in such a line, in bytes.
+	maxMethod = 64
+)
+
+// isMethod reports whether the server takes s for a method.
+func isMethod(s []byte) bool {
+	return len(s) <= maxMethod && httpguts.ValidHeaderFieldName(string(s))
 }

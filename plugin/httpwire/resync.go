@@ -2,6 +2,8 @@
 
 package httpwire
 
+import "slices"
+
 // resync finds requests again after bytes were lost, or after a response left
 // open what the server made of them.
 type resync struct {
@@ -16,7 +18,7 @@ type resync struct {
 // a request. What is read until then is reported as one unreadable request for
 // each response.
 func (c *Conn) Lost(at int64) {
-	if c.state == isIgnored {
+	if c.state == isIgnored || c.state == isUnclear {
 		return
 	}
 	c.at = at
@@ -35,30 +37,46 @@ func (c *Conn) lose() {
 	c.ahead = false
 }
 
+// ambiguous reports that requests are not known, once for each response.
+func (c *Conn) ambiguous() {
+	if n := len(c.pending); n == 0 || c.pending[n-1].Unreadable != Ambiguous {
+		c.push(&Request{Unreadable: Ambiguous})
+	}
+}
+
+// strayed takes a response to none of the requests, after bytes that are of none.
+// It is part of another response's body, or the server reads the connection in
+// another way than this package does, and took a request in them.
+func (c *Conn) strayed(status int) {
+	c.send(&Request{Time: c.at, Status: status, Unreadable: Lost, Pipelined: true})
+	c.lose()
+	c.quiet, c.beyond = true, false
+}
+
 // find looks for a request line at the beginning of a piece, after something
 // was lost, and returns what is then to be read.
 func (c *Conn) find(b []byte) []byte {
-	for {
-		data := b
-		if len(c.buf) > 0 {
-			data = append(c.buf, b...)
-			c.buf = data[:len(c.buf)]
-		}
-		certain, possible := lineForm(data)
-		switch {
-		case certain:
-			c.settle()
-			c.state = inHead
-			return b
-		case possible:
-			c.buf = append(c.buf, b...)
-			return nil
-		case len(c.buf) == 0:
-			if !c.quiet && len(c.pending) == 0 {
-				c.push(&Request{Unreadable: Lost})
-			}
+	before := len(c.buf)
+	c.buf = append(c.buf, b...)
+	switch f := formOf(c.buf, before); {
+	case f != known && before > 0 && formOf(b, 0) > noRequest && (f == noRequest || formOf(b, 0) == known):
+		// What came before was the end of something else.
+		c.buf = append(release(c.buf), b...)
+		if formOf(b, 0) == unfinished {
 			return nil
 		}
+	case f == unfinished:
+		return nil
+	case f == noRequest:
 		c.buf = release(c.buf)
+		if !c.quiet && len(c.pending) == 0 {
+			c.push(&Request{Unreadable: Lost})
+		}
+		return nil
 	}
+	c.settle()
+	b = slices.Clone(c.buf)
+	c.buf = release(c.buf)
+	c.state = inHead
+	return b
 }

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build go1.24
+
+package goserver
+
+import "net/http"
+
+// HasHTTP2 reports whether the server can speak HTTP/2 without TLS.
+const HasHTTP2 = true
+
+func allowHTTP2(s *http.Server) {
+	s.Protocols = new(http.Protocols)
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
+}
