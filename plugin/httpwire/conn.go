@@ -81,7 +81,11 @@ type Conn struct {
 	pairing
 	resync
 
-	h2 *http2Conn
+	h2        *http2Conn
+	http2     bool   // the connection is, from some place on
+	preface   string // what is to come of what HTTP/2 begins with
+	noPreface state  // if it does not come
+	upgraded  bool   // it comes after an upgrade, and has begun
 }
 
 // state is what the next bytes that the server reads belong to.
@@ -90,7 +94,7 @@ type Conn struct {
 //	   │                                                 ▲
 //	   ├──chunked──▶ inChunkLine ─▶ inChunk ─▶ inChunkEnd │ (and again)
 //	   │                  └──last──▶ inTrailer ───────────┘
-//	   └──PRI──▶ inPreface ──▶ inHTTP2 (until the end)
+//	   └──PRI, or an upgrade──▶ inPreface ──▶ inHTTP2 (until the end)
 //
 // From each of them: isLost when bytes are missing, until a piece begins with
 // a request line; isUnclear behind a request of which versions of Go read less or
@@ -101,7 +105,7 @@ type state uint8
 
 const (
 	inHead    state = iota
-	inPreface       // after "PRI * HTTP/2.0", which HTTP/2 begins with
+	inPreface       // "PRI * HTTP/2.0" and more, which HTTP/2 begins with
 	inBody
 	inChunkLine
 	inChunk
@@ -267,7 +271,9 @@ func (c *Conn) readHead(b []byte) []byte {
 		return c.refuse(data[:end], Malformed)
 	}
 	r.Route = c.route(r.Method, r.Target)
-	preface := c.heads == 0 && !c.unsure && string(data[:end]) == prefaceHead
+	// A client can go on with HTTP/2 before it has the answer to its upgrade.
+	upgrade := len(c.pending) > 0 && c.pending[len(c.pending)-1].upgrades
+	preface := (c.heads == 0 && !c.unsure || upgrade || c.upgraded) && string(data[:end]) == prefaceHead
 	c.push(r)
 	c.newHead()
 	if r.Method == "POST" {
@@ -289,7 +295,7 @@ func (c *Conn) readHead(b []byte) []byte {
 		}
 		return nil
 	case preface:
-		c.state = inPreface
+		c.expectPreface(prefaceTail, isClosed)
 	case f.chunked:
 		c.state = inChunkLine
 	case f.length > 0:
@@ -332,7 +338,7 @@ func threeWords(data []byte) bool {
 func (c *Conn) newHead() {
 	c.heads++
 	c.scanned, c.newline = 0, 0
-	c.ahead, c.alone, c.beyond = false, false, false
+	c.ahead, c.alone, c.beyond, c.upgraded = false, false, false, false
 	c.early, c.reported = 0, false
 	c.buf = release(c.buf)
 }
@@ -520,9 +526,6 @@ func (c *Conn) Held() int {
 	n := cap(c.buf)
 	for _, r := range c.pending {
 		n += len(r.Target) + len(r.Host) + len(r.UserAgent)
-	}
-	if c.h2 != nil {
-		n += cap(c.h2.block)
 	}
 	return n
 }

@@ -11,9 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/containerapi/containerapi/plugin/httpwire/internal/goserver"
 )
@@ -49,6 +53,45 @@ func TestGoServers(t *testing.T) {
 				}
 			}
 			t.Logf("%d connections, seed %d", n, seed)
+		})
+	}
+}
+
+// TestGoHTTP2Servers is TestGoServers for HTTP/2, which servers speak without TLS
+// since Go 1.24. A server waits a second before it closes the connection for a bad
+// frame, so there are several at once.
+func TestGoHTTP2Servers(t *testing.T) {
+	if *goServers == "" {
+		t.Skip("name toolchains with -goservers to compare with net/http's servers of theirs")
+	}
+	for _, version := range strings.Split(*goServers, ",") {
+		t.Run(version, func(t *testing.T) {
+			if minor, err := strconv.Atoi(strings.Split(version, ".")[1]); err != nil || minor < 24 {
+				t.Skip("speaks no HTTP/2 without TLS")
+			}
+			seed := *goServeSeed
+			if seed == 0 {
+				seed = uint64(time.Now().UnixNano())
+			}
+			var group errgroup.Group
+			var n atomic.Uint64
+			until := time.Now().Add(*goServeTime)
+			for range 16 {
+				serve := startGoServer(t, version)
+				group.Go(func() error {
+					for time.Now().Before(until) {
+						i := n.Add(1)
+						rnd := rand.New(rand.NewPCG(seed, i))
+						frames := generateFrames(rnd)
+						if d := compareFrames(rnd, frames, false, serve); d != "" {
+							t.Errorf("seed %d, connection %d: %s\nof %q", seed, i, d, frames)
+						}
+					}
+					return nil
+				})
+			}
+			_ = group.Wait()
+			t.Logf("%d connections, seed %d", n.Load(), seed)
 		})
 	}
 }

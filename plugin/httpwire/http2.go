@@ -4,6 +4,7 @@ package httpwire
 
 import (
 	"encoding/binary"
+	"maps"
 	"net/url"
 	"slices"
 
@@ -21,40 +22,56 @@ const (
 
 	frameHeader = 9
 
-	// maxFrame is the largest frame and the longest header block that
-	// net/http's server takes, in bytes.
+	// maxFrame is the largest frame that net/http's server takes, in bytes.
 	maxFrame = 1 << 20
+	// maxString is longer than any string in a header block that it takes.
+	maxString = maxFrame + 4096
 )
 
 // http2Conn is what HTTP/2 needs to know between frames.
 type http2Conn struct {
 	decoder *hpack.Decoder
-	block   []byte // of a header block
-	ends    bool   // the stream ends with the header block
-	last    uint32 // the highest stream
+	// head is the request whose header block is not complete, and stream its
+	// stream; 0 is none.
+	head   *Request
+	stream uint32
+	ends   bool   // the stream ends with the header block
+	passed bool   // the server passes the header block over
+	last   uint32 // the highest stream
 	// bodies are the requests whose body is read and not complete, by their
-	// streams. The server takes so many streams at once, and no more.
+	// streams.
 	bodies map[uint32]*Request
 }
 
-// readPreface reads what follows prefaceHead in HTTP/2.
+func newHTTP2Conn() *http2Conn {
+	s := &http2Conn{decoder: hpack.NewDecoder(4096, nil)}
+	s.decoder.SetMaxStringLength(maxString)
+	s.decoder.SetEmitFunc(s.field)
+	return s
+}
+
+// expectPreface makes a connection read what HTTP/2 begins with, or else go to a
+// state.
+func (c *Conn) expectPreface(preface string, or state) {
+	c.preface, c.noPreface = preface, or
+	c.state = inPreface
+}
+
+// readPreface reads what is to come of what HTTP/2 begins with.
 func (c *Conn) readPreface(b []byte) []byte {
-	for i, d := range b {
-		if d != prefaceTail[len(c.buf)] {
-			c.end(isClosed)
-			return nil
-		}
-		c.buf = append(c.buf, d)
-		if len(c.buf) == len(prefaceTail) {
-			c.buf = c.buf[:0]
-			c.pending = c.pending[:0]
-			c.h2 = &http2Conn{decoder: hpack.NewDecoder(4096, nil)}
-			c.h2.decoder.SetMaxStringLength(maxFrame)
-			c.state = inHTTP2
-			return b[i+1:]
-		}
+	n := min(len(b), len(c.preface))
+	if string(b[:n]) != c.preface[:n] {
+		c.end(c.noPreface)
+		return nil
 	}
-	return nil
+	c.preface = c.preface[n:]
+	if c.preface == "" {
+		// PRI is no request.
+		c.pending = slices.DeleteFunc(c.pending, func(r *Request) bool { return r.Method == "PRI" })
+		c.h2, c.http2 = newHTTP2Conn(), true
+		c.state = inHTTP2
+	}
+	return b[n:]
 }
 
 // readFrames reads up to the end of a frame. Frames that are not needed are
@@ -72,7 +89,9 @@ func (c *Conn) readFrames(b []byte) []byte {
 		return b
 	}
 	header := frameOf(c.buf)
-	if header.Length > maxFrame {
+	// Nothing may stand between the frames of a header block.
+	among := header.Type == http2.FrameContinuation && header.StreamID == c.h2.stream
+	if header.Length > maxFrame || (c.h2.stream != 0 || header.Type == http2.FrameContinuation) && !among {
 		c.failHTTP2()
 		return nil
 	}
@@ -147,7 +166,8 @@ func (c *Conn) skipFrame(n uint64) bool {
 	return true
 }
 
-// payloadOf removes padding and priority.
+// payloadOf removes padding and priority. Of a header block with too much padding
+// the server reads nothing, and goes on: it is nil.
 func payloadOf(h http2.FrameHeader, p []byte) ([]byte, bool) {
 	if h.Type == http2.FrameContinuation {
 		return p, true
@@ -167,7 +187,7 @@ func payloadOf(h http2.FrameHeader, p []byte) ([]byte, bool) {
 		p = p[5:]
 	}
 	if padding > len(p) {
-		return nil, false
+		return nil, h.Type == http2.FrameHeaders
 	}
 	return p[:len(p)-padding], true
 }
@@ -176,44 +196,59 @@ func payloadOf(h http2.FrameHeader, p []byte) ([]byte, bool) {
 func (c *Conn) readFrame(h http2.FrameHeader, payload []byte) bool {
 	s := c.h2
 	if h.Type == http2.FrameData {
-		c.collect(s.bodies[h.StreamID], payload)
+		r := s.bodies[h.StreamID]
+		c.collect(r, payload)
+		if !r.reading {
+			delete(s.bodies, h.StreamID) // it has what it wants
+		}
 		if h.Flags.Has(http2.FlagDataEndStream) {
 			s.end(h.StreamID, true)
 		}
 		return true
 	}
 	if h.Type == http2.FrameHeaders {
-		s.block = s.block[:0]
+		if h.StreamID == 0 {
+			return false
+		}
+		s.head = &Request{Version: "HTTP/2.0"}
+		s.stream = h.StreamID
 		s.ends = h.Flags.Has(http2.FlagHeadersEndStream)
+		s.passed = payload == nil
 	}
-	if len(s.block)+len(payload) > maxFrame {
-		return false
+	if !s.passed {
+		if _, err := s.decoder.Write(payload); err != nil {
+			return false
+		}
 	}
-	s.block = append(s.block, payload...)
 	if !h.Flags.Has(http2.FlagHeadersEndHeaders) { // the same bit as FlagContinuationEndHeaders
 		return true
 	}
-	r, err := s.request()
-	s.block = release(s.block)
-	if err != nil {
+	r, stream := s.head, s.stream
+	s.head, s.stream = nil, 0
+	switch {
+	case s.passed:
+		r.Unreadable = Malformed
+	case s.decoder.Close() != nil:
 		return false
-	}
-	if h.StreamID <= s.last {
+	case r.Method == "" && stream <= s.last:
 		// A trailer.
-		if s.ends {
-			s.end(h.StreamID, true)
-		}
+		s.end(stream, s.ends)
 		return true
+	default:
+		finish(r)
 	}
-	s.last = h.StreamID
+	s.last = max(s.last, stream)
+	// A stream's number says nothing: that of a head that the server refused can
+	// come again, or a lower one. Another request's body ends here.
+	s.end(stream, false)
 	c.alone = true
 	c.push(r)
 	c.heads++
-	if r.Unreadable == "" && r.Method != "CONNECT" {
+	if r.Unreadable == "" && (r.Method != "CONNECT" || r.Path != "") {
 		r.Route = c.route(r.Method, r.Target)
 	}
 	if r.reading = r.Route != nil && r.Route.ReadsBody() && !s.ends; r.reading {
-		s.begin(h.StreamID, r)
+		s.begin(stream, r)
 	}
 	return true
 }
@@ -222,11 +257,11 @@ func (c *Conn) readFrame(h http2.FrameHeader, payload []byte) bool {
 // limit is 250, of which those count that are not answered.
 const maxStreams = 250
 
-// begin begins to read the body of a stream.
+// begin begins to read the body of a stream. If there are too many, the oldest is
+// one that was answered: that is not seen.
 func (s *http2Conn) begin(stream uint32, r *Request) {
 	if len(s.bodies) >= maxStreams {
-		endBody(r, false)
-		return
+		s.end(slices.Min(slices.Collect(maps.Keys(s.bodies))), false)
 	}
 	if s.bodies == nil {
 		s.bodies = make(map[uint32]*Request)
@@ -240,59 +275,50 @@ func (s *http2Conn) end(stream uint32, whole bool) {
 	delete(s.bodies, stream)
 }
 
-// request decodes the header block. From (*serverConn).newWriterAndRequest in
+// field takes a field of a header block. From (*serverConn).newWriterAndRequest in
 // golang.org/x/net/http2/server.go.
-func (s *http2Conn) request() (*Request, error) {
-	r := &Request{Version: "HTTP/2.0"}
-	s.decoder.SetEmitFunc(func(f hpack.HeaderField) {
-		switch f.Name {
-		case ":method":
-			r.Method = f.Value
-		case ":path":
-			r.Target = f.Value
-		case ":authority":
+func (s *http2Conn) field(f hpack.HeaderField) {
+	r := s.head
+	switch f.Name {
+	case ":method":
+		r.Method = f.Value
+	case ":path":
+		r.Target = f.Value
+	case ":authority":
+		r.Host = f.Value
+	case "host":
+		if r.Host == "" {
 			r.Host = f.Value
-		case "host":
-			if r.Host == "" {
-				r.Host = f.Value
-			}
-		case "user-agent":
+		}
+	case "user-agent":
+		if r.UserAgent == "" {
 			r.UserAgent = f.Value
 		}
-	})
-	if _, err := s.decoder.Write(s.block); err != nil {
-		return nil, err
 	}
-	if err := s.decoder.Close(); err != nil {
-		return nil, err
-	}
+}
+
+// finish reads what the fields of a request say.
+func finish(r *Request) {
 	if r.Method == "CONNECT" && r.Target == "" {
 		r.Target = r.Host
-		return r, nil
-	}
-	u, err := url.ParseRequestURI(r.Target)
-	if err != nil || r.Method == "" {
-		r.Unreadable = Malformed
-		return r, nil
-	}
-	r.Path, r.Query = u.Path, u.RawQuery
-	return r, nil
-}
-
-// failHTTP2 reports frames that the server closes the connection for.
-func (c *Conn) failHTTP2() {
-	c.push(&Request{Unreadable: Malformed, Version: "HTTP/2.0"})
-	c.end(isClosed)
-}
-
-// refuseHTTP2 takes the response of a server that knows HTTP/1 only: it is to
-// the preface, so to all that came with it. Only the first request gets the
-// status: a response over HTTP/2 could hold bytes that look like this one.
-func (c *Conn) refuseHTTP2(status int) {
-	if status < 400 {
 		return
 	}
-	c.pending[0].Status = status
-	c.send(c.pending[0])
-	c.pending = slices.Delete(c.pending, 0, 1)
+	target := r.Target
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		target, _ = withoutHost(r) // an older Go can take it
+		u, err = url.ParseRequestURI(target)
+	}
+	if err != nil || r.Method == "" {
+		r.Unreadable = Malformed
+		return
+	}
+	r.Path, r.Query = u.Path, u.RawQuery
+}
+
+// failHTTP2 reports frames that the server closes the connection for. It does so
+// a second later, or another version of Go goes on.
+func (c *Conn) failHTTP2() {
+	c.push(&Request{Unreadable: Malformed, Version: "HTTP/2.0"})
+	c.end(isUnclear)
 }

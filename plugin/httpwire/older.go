@@ -4,6 +4,7 @@ package httpwire
 
 import (
 	"bytes"
+	"iter"
 	"math"
 	"strings"
 )
@@ -14,6 +15,8 @@ import (
 //
 //   - headers without a name, before Go 1.22 (readMIMEHeader in
 //     net/textproto/reader.go);
+//   - control characters behind a Content-Length that stands there twice, before
+//     Go 1.20;
 //   - a Content-Length that is empty, before Go 1.22, and any beside chunks
 //     (fixLength and parseTransferEncoding in net/http/transfer.go). With
 //     GODEBUG=httplaxcontentlength=1, which Go 1.22 and later set for programs
@@ -33,8 +36,8 @@ func readOlderHead(head []byte, first *Request) (*Request, framing, bool) {
 	_, rest, _ := bytes.Cut(head, []byte("\n"))
 	older := make([]byte, 0, len(head)+len("http://d/"))
 	older = append(older, first.Method+" "+target+" "+first.Version+"\r\n"...)
-	headers, endless := olderHeaders(rest, first.Version != "HTTP/1.0")
-	older = append(older, headers...)
+	lines, endless := olderHeaders(rest, first.Version != "HTTP/1.0")
+	older = append(older, lines...)
 	r, f, err := parseHead(older)
 	if err != nil {
 		return nil, framing{}, false
@@ -77,45 +80,29 @@ func withoutHost(r *Request) (target, host string) {
 // older server passes over, and reports whether the only length is empty. chunks
 // says that the version has chunks.
 func olderHeaders(lines []byte, chunks bool) (kept []byte, endless bool) {
-	type header struct {
-		name, text []byte // text with its continuation lines
-	}
-	var headers []header
-	chunked, length, empty := false, false, false
-	for len(lines) > 0 {
-		end := bytes.IndexByte(lines, '\n') + 1
-		if end == 0 {
-			end = len(lines)
-		}
-		line := lines[:end]
-		lines = lines[end:]
-		if n := len(headers); n > 0 && (line[0] == ' ' || line[0] == '\t') {
-			h := &headers[n-1]
-			h.text = h.text[:len(h.text)+len(line)] // they lie behind each other
-			continue
-		}
-		name, _, found := bytes.Cut(line, []byte(":"))
-		if !found {
-			name = []byte("\n") // no header's name
-		}
-		headers = append(headers, header{name, line})
-	}
-	for _, h := range headers {
-		switch strings.ToLower(string(h.name)) {
+	chunked, lengths, same, length := false, 0, true, ""
+	for name, text := range headers(lines) {
+		switch name {
 		case "transfer-encoding":
 			chunked = chunks
 		case "content-length":
-			length = length || valueOf(h.text) != ""
-			empty = true
+			value := valueOf(text)
+			same = same && (lengths == 0 || value == length)
+			lengths, length = lengths+1, value
 		}
 	}
-	for _, h := range headers {
-		text := h.text
-		switch strings.ToLower(string(h.name)) {
+	for name, text := range headers(lines) {
+		switch name {
 		case "":
 			continue
 		case "content-length":
-			if chunked || !length {
+			switch {
+			case chunked || same && length == "":
+				continue
+			case same && lengths > 1:
+				text = []byte("Content-Length: " + length + "\r\n")
+				lengths = 0 // the first of them
+			case same && lengths == 0:
 				continue
 			}
 		case "transfer-encoding":
@@ -129,7 +116,40 @@ func olderHeaders(lines []byte, chunks bool) (kept []byte, endless bool) {
 		}
 		kept = append(kept, text...)
 	}
-	return kept, empty && !length && !chunked
+	return kept, length == "" && same && lengths > 0 && !chunked
+}
+
+// headers returns the headers of a head: the names in lower case, "\n" for a line
+// that has none, and the whole lines, with those that continue them.
+func headers(lines []byte) iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for len(lines) > 0 {
+			end := lineEnd(lines)
+			for end < len(lines) && (lines[end] == ' ' || lines[end] == '\t') {
+				end += lineEnd(lines[end:])
+			}
+			name, _, found := bytes.Cut(lines[:end], []byte(":"))
+			text := "\n"
+			switch {
+			case found && len(name) <= len("transfer-encoding"):
+				text = strings.ToLower(string(name))
+			case found:
+				text = "another"
+			}
+			if !yield(text, lines[:end]) {
+				return
+			}
+			lines = lines[end:]
+		}
+	}
+}
+
+// lineEnd returns where the first line ends.
+func lineEnd(b []byte) int {
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		return i + 1
+	}
+	return len(b)
 }
 
 // valueOf returns the value of a header, without what stands around it.

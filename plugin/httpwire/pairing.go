@@ -29,7 +29,17 @@ func (c *Conn) push(r *Request) {
 	for _, p := range c.pending {
 		size += len(p.Target) + len(p.Host) + len(p.UserAgent)
 	}
-	if len(c.pending) >= maxPending || size > maxHead {
+	switch {
+	case len(c.pending) < maxPending && size <= maxHead:
+	case c.http2:
+		// All but those whose body comes: there are few.
+		c.pending = slices.DeleteFunc(c.pending, func(p *Request) bool {
+			if !p.reading {
+				c.send(p)
+			}
+			return !p.reading
+		})
+	default:
 		c.settle()
 	}
 	r.Time = c.at
@@ -41,7 +51,8 @@ func (c *Conn) push(r *Request) {
 // "HTTP/1.". 256 bytes are enough. at is the time in nanoseconds.
 func (c *Conn) Response(head []byte, at int64) {
 	status, ok := statusOf(head)
-	if !ok || c.state == isIgnored || status < 200 && status != 101 {
+	if !ok || c.state == isIgnored || c.http2 || status < 200 && status != 101 {
+		// Over HTTP/2, only the bytes of a body look like this.
 		return
 	}
 	c.at = at
@@ -60,10 +71,6 @@ func (c *Conn) Response(head []byte, at int64) {
 		}
 		return
 	}
-	if c.state == inHTTP2 {
-		c.refuseHTTP2(status)
-		return
-	}
 	r := c.pending[0]
 	c.pending = slices.Delete(c.pending, 0, 1)
 	c.beyond = false
@@ -79,6 +86,10 @@ func (c *Conn) Response(head []byte, at int64) {
 		c.send(r)
 	}
 	switch {
+	case status == 101 && r.upgrades && !r.Pipelined && c.state == inHead && len(c.buf) == 0:
+		c.expectPreface(prefaceHead+prefaceTail, isIgnored)
+	case status == 101 && r.upgrades && (c.state == inHead || c.state == inPreface):
+		c.upgraded = true // what came of it is read already
 	case hijacked && !r.Pipelined && !c.unsure:
 		c.pending = nil // bytes of the stream
 		c.end(isIgnored)
@@ -186,7 +197,7 @@ func (c *Conn) Flush(before int64) {
 			c.emit(&early)
 		}
 		// Over HTTP/2 no response comes that would be taken for another's.
-		if !r.sent || c.state != inHTTP2 {
+		if !r.sent || !c.http2 {
 			c.pending[n] = r
 			n++
 		}

@@ -83,11 +83,12 @@ type Request struct {
 	// more when that has come, or when it is answered.
 	Waiting bool
 
-	older   bool // only servers of an older Go take the head
-	reading bool // the body is read, and not complete
-	began   bool // something of the body came
-	waited  bool // it was emitted as waiting
-	sent    bool // emit was called
+	older    bool // only servers of an older Go take the head
+	upgrades bool // to HTTP/2, if the server wants to
+	reading  bool // the body is read, and not complete
+	began    bool // something of the body came
+	waited   bool // it was emitted as waiting
+	sent     bool // emit was called
 }
 
 // Route is what has to be known of a request's route to read on behind its
@@ -169,6 +170,10 @@ func parseHead(head []byte) (*Request, framing, error) {
 		Host:      req.Host,
 		UserAgent: req.UserAgent(),
 	}
+	// From isH2CUpgrade in golang.org/x/net/http2/h2c/h2c.go. Docker's own upgrades
+	// say h2c without the rest, and are hijacked connections.
+	r.upgrades = httpguts.HeaderValuesContainsToken(req.Header["Upgrade"], "h2c") &&
+		httpguts.HeaderValuesContainsToken(req.Header["Connection"], "HTTP2-Settings")
 	f := framing{length: max(req.ContentLength, 0), chunked: len(req.TransferEncoding) > 0}
 	// Of a client that says both "keep-alive" and "close", a body that the handler
 	// did not read is skipped by some versions of Go, and by Go 1.27 read as the

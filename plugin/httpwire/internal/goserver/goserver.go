@@ -60,9 +60,14 @@ const MaxBody = 64 << 10
 
 // Serve runs a server on a connection to its end.
 func Serve(c Case) Result {
+	return ServeWith(c, func(h http.Handler) http.Handler { return h })
+}
+
+// ServeWith is Serve with something before the handler.
+func ServeWith(c Case, before func(http.Handler) http.Handler) Result {
 	s := &conn{pieces: c.Pieces, closed: make(chan struct{})}
 	r := &recorder{}
-	server := &http.Server{Handler: r, ErrorLog: log.New(io.Discard, "", 0)}
+	server := &http.Server{Handler: before(r), ErrorLog: log.New(io.Discard, "", 0)}
 	if c.HTTP2 {
 		allowHTTP2(server)
 	}
@@ -80,6 +85,10 @@ func Serve(c Case) Result {
 	close(done)
 	server.Close()
 	<-ended
+	if c.HTTP2 {
+		// Handlers run on their own, also such as have just been started.
+		time.Sleep(time.Millisecond)
+	}
 	r.running.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
