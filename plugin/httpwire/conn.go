@@ -65,7 +65,8 @@ type Conn struct {
 
 	state   state
 	buf     []byte // what is read of a head, a chunk's line or an HTTP/2 frame
-	scanned int    // how much of a head in buf has no end; 0: not one line
+	scanned int    // how much of a head in buf has no end
+	lined   bool   // the first line of a head in buf is complete
 	left    uint64 // what is to come of a body, a chunk or a frame, in bytes
 	skipped uint64 // what came of a body, in bytes
 	line    int    // of a trailer, in bytes
@@ -252,10 +253,12 @@ func (c *Conn) readHead(b []byte) []byte {
 			return nil
 		}
 	}
-	end, scanned := headEnd(data, c.scanned)
-	if c.scanned == 0 && scanned > 0 && !threeWords(data) {
-		return c.refuse(data, Malformed)
+	if !c.lined && bytes.IndexByte(data[c.scanned:], '\n') >= 0 {
+		if c.lined = true; !threeWords(data) {
+			return c.refuse(data, Malformed)
+		}
 	}
+	end, scanned := headEnd(data, c.scanned)
 	if end > maxHead || end < 0 && len(data) > maxHead {
 		return c.refuse(data, TooLarge)
 	}
@@ -307,22 +310,22 @@ func (c *Conn) readHead(b []byte) []byte {
 	return b[end-before:]
 }
 
-// headEnd returns where a head ends, behind its empty line, or -1, and where to
-// go on if more of it comes: 0 if the first line is not complete.
+// headEnd returns where a head ends, behind its empty line, or -1, and how much
+// of it has no end and need not be looked at again.
 func headEnd(data []byte, scanned int) (end, next int) {
 	for i := scanned; ; {
 		n := bytes.IndexByte(data[i:], '\n')
 		if n < 0 {
-			return -1, scanned
+			return -1, len(data)
 		}
-		i += n
-		scanned = max(i, 1)
-		i++
+		i += n + 1
 		switch rest := data[i:]; {
-		case len(rest) > 0 && rest[0] == '\n':
-			return i + 1, scanned
+		case len(rest) == 0 || len(rest) == 1 && rest[0] == '\r':
+			return -1, i - 1
+		case rest[0] == '\n':
+			return i + 1, 0
 		case len(rest) > 1 && rest[0] == '\r' && rest[1] == '\n':
-			return i + 2, scanned
+			return i + 2, 0
 		}
 	}
 }
@@ -337,7 +340,7 @@ func threeWords(data []byte) bool {
 // newHead forgets what was read of a head.
 func (c *Conn) newHead() {
 	c.heads++
-	c.scanned, c.newline = 0, 0
+	c.scanned, c.newline, c.lined = 0, 0, false
 	c.ahead, c.alone, c.beyond, c.upgraded = false, false, false, false
 	c.early, c.reported = 0, false
 	c.buf = release(c.buf)
@@ -501,7 +504,7 @@ func release(b []byte) []byte {
 func (c *Conn) end(s state) {
 	c.current = nil
 	c.buf = release(c.buf)
-	c.scanned = 0
+	c.scanned, c.lined = 0, false
 	c.h2 = nil
 	c.state = s
 }
@@ -512,7 +515,7 @@ func (c *Conn) Close(at int64) {
 	c.at = at
 	c.settle()
 	switch {
-	case c.state == inHead:
+	case c.state == inHead && !c.dropped:
 		c.partial(Incomplete)
 	case c.state == isLost && !c.quiet:
 		c.partial(Lost)

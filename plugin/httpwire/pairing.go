@@ -96,7 +96,7 @@ func (c *Conn) Response(head []byte, at int64) {
 	case hijacked && (c.state == inHead || c.state == isClosed):
 		// Perhaps not: look for further requests, starting with what is
 		// read of one.
-		c.state, c.scanned, c.quiet = isLost, 0, true
+		c.state, c.scanned, c.lined, c.quiet = isLost, 0, false, true
 	case c.doubt && len(c.pending) == 0:
 		c.doubt = false
 		if c.state == isClosed && !refusal(status, head) {
@@ -147,7 +147,7 @@ func (c *Conn) partial(reason string) {
 		return
 	}
 	r := new(Request)
-	if c.scanned > 0 {
+	if c.lined {
 		r = readLine(c.buf)
 	}
 	r.Time, r.Status, r.Unreadable = c.at, c.early, reason

@@ -7,9 +7,10 @@ import "slices"
 // resync finds requests again after bytes were lost, or after a response left
 // open what the server made of them.
 type resync struct {
-	doubt  bool // the response shows whether the server refused the last head
-	unsure bool // something was lost, once
-	quiet  bool // what is lost is part of a request that was reported
+	doubt   bool // the response shows whether the server refused the last head
+	unsure  bool // something was lost, once
+	dropped bool // something was given up, once
+	quiet   bool // what is lost is part of a request that was reported
 }
 
 // Lost says that something of the connection may be missing here: what the
@@ -23,6 +24,18 @@ func (c *Conn) Lost(at int64) {
 	}
 	c.at = at
 	c.lose()
+}
+
+// Drop gives up what is held of a head or a frame that is not complete, when all
+// connections together hold too much, and goes on as Lost does. It is reported the
+// first time: a client that sends nothing but such heads is no more than one event
+// for each of its connections.
+func (c *Conn) Drop(at int64) {
+	again, told := c.dropped, c.state == inHead && len(c.buf) > 0
+	c.dropped = true
+	c.reported = c.reported || again
+	c.Lost(at)
+	c.quiet = told || again
 }
 
 func (c *Conn) lose() {

@@ -186,15 +186,18 @@ func hasNull(text []byte) bool { return bytes.Contains(text, []byte("null")) }
 // The time for a text grows with its length and no faster, whatever it is made
 // of.
 func TestScannerLinear(t *testing.T) {
-	for name, piece := range map[string]string{
-		"escapes": `\u0041`, "quotes": `\"`, "text": "xxxxxxxx", "halves": `\ud83d`,
+	for name, parts := range map[string][3]string{
+		"escapes": {`{"Name":"`, `\u0041`, `"}`}, "quotes": {`{"Name":"`, `\"`, `"}`}, "text": {`{"Name":"`, "xxxxxxxx", `"}`}, "halves": {`{"Name":"`, `\ud83d`, `"}`},
+		"members": {`{`, `"x":0,`, `"Name":""}`}, "the same member": {`{`, `"name":"",`, `"Name":""}`}, "elements": {`{"List":[`, `"",`, `""]}`},
+		"arrays": {`{"x":[`, `[],`, `[]]}`}, "objects": {`{"Deep":{"Inner":[`, `{},`, `{}]}}`}, "a long key": {`{"`, "xxxxxxxx", `":0}`},
+		"spaces": {`{"x":`, "        ", `0}`}, "a number": {`[`, "11111,", `1]`}, "no UTF-8": {`{"Name":"`, "\xff\xc0", `"}`}, "depth": {``, strings.Repeat("[", 9000) + strings.Repeat("]", 9000) + " ", ``},
 	} {
-		text := func(n int) []byte { return []byte(`{"Name":"` + strings.Repeat(piece, n/len(piece)) + `"}`) }
+		text := func(n int) []byte { return []byte(parts[0] + strings.Repeat(parts[1], n/len(parts[1])) + parts[2]) }
 		measure := func(b []byte) time.Duration {
 			best := time.Hour
-			for range 10 {
+			for i := range 6 {
 				begin := time.Now()
-				if _, err := scan(b, 4096, 8<<20); err != nil {
+				if _, err := scan(b, []int{1, 4096}[i%2], 8<<20); err != nil {
 					t.Fatal(err)
 				}
 				best = min(best, time.Since(begin))

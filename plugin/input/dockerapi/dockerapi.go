@@ -403,7 +403,8 @@ func (r *reader) bind(c *conn) {
 
 // hold counts what a connection holds. When all of them together hold too much,
 // those that hold most lose what they have of a head: it is reported as lost,
-// and a client that sends heads without an end takes nothing from others.
+// and a client that sends heads without an end takes nothing from others. It is one
+// event for each of its connections.
 func (r *reader) hold(c *conn, at int64) {
 	r.count(c)
 	if r.held <= maxHeld {
@@ -415,7 +416,7 @@ func (r *reader) hold(c *conn, at int64) {
 		if r.held <= maxHeld/2 {
 			return
 		}
-		c.wire.Lost(at)
+		c.wire.Drop(at)
 		r.count(c)
 	}
 }

@@ -666,9 +666,15 @@ func TestReaderMemory(t *testing.T) {
 	if err := r.batch.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	found := false
+	found, unreadable := false, 0
 	for _, e := range sink.Events() {
 		found = found || strings.Contains(e.JSON, "/containers/victim/json")
+		if strings.Contains(e.JSON, `"unreadable":"`) {
+			unreadable++
+		}
+	}
+	if unreadable != 1000 {
+		t.Errorf("%d events of 1000 connections with heads that cannot be read, want one each", unreadable)
 	}
 	if !found {
 		t.Error("a request among them was not read")
