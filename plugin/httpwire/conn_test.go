@@ -151,6 +151,21 @@ func TestConn(t *testing.T) {
 	}
 }
 
+// TestOlderTarget has targets of heads that only an older Go takes.
+func TestOlderTarget(t *testing.T) {
+	for target, want := range map[string]Request{
+		"/images/create?fromSrc=http://evil:1:2/x": {Path: "/images/create", Query: "fromSrc=http://evil:1:2/x", Host: "d"},
+		"http:/tp://docker/x":                      {Path: "/tp://docker/x", Host: "d"},
+		"http://u:p@a:1:2/x?y=http://b":            {Path: "/x", Query: "y=http://b", Host: "a:1:2"},
+		"http://[x]?y":                             {Query: "y", Host: "[x]"},
+	} {
+		r, _, err := readHead([]byte("GET " + target + " HTTP/1.1\r\nHost: d\r\n: x\r\n\r\n"))
+		if err != nil || r.Target != target || r.Path != want.Path || r.Query != want.Query || r.Host != want.Host {
+			t.Errorf("%s: %+v, %v", target, r, err)
+		}
+	}
+}
+
 func summary(r *Request) string {
 	s := fmt.Sprint(r.Method, " ", r.Path, " ", r.Status)
 	if r.Unreadable != "" {

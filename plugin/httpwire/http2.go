@@ -89,8 +89,12 @@ func (c *Conn) readFrames(b []byte) []byte {
 		return b
 	}
 	header := frameOf(c.buf)
-	// Nothing may stand between the frames of a header block.
+	// Nothing may stand between the frames of a header block. One that is passed
+	// over ends here for Go before 1.26, and goes on for others.
 	among := header.Type == http2.FrameContinuation && header.StreamID == c.h2.stream
+	if c.h2.passed && !among && c.h2.stream != 0 {
+		c.pass()
+	}
 	if header.Length > maxFrame || (c.h2.stream != 0 || header.Type == http2.FrameContinuation) && !among {
 		c.failHTTP2()
 		return nil
@@ -223,11 +227,13 @@ func (c *Conn) readFrame(h http2.FrameHeader, payload []byte) bool {
 	if !h.Flags.Has(http2.FlagHeadersEndHeaders) { // the same bit as FlagContinuationEndHeaders
 		return true
 	}
+	if s.passed {
+		c.pass()
+		return true
+	}
 	r, stream := s.head, s.stream
 	s.head, s.stream = nil, 0
 	switch {
-	case s.passed:
-		r.Unreadable = Malformed
 	case s.decoder.Close() != nil:
 		return false
 	case r.Method == "" && stream <= s.last:
@@ -251,6 +257,14 @@ func (c *Conn) readFrame(h http2.FrameHeader, payload []byte) bool {
 		s.begin(stream, r)
 	}
 	return true
+}
+
+// pass reports a request whose header block the server passes over.
+func (c *Conn) pass() {
+	c.h2.end(c.h2.stream, false)
+	c.h2.head, c.h2.stream, c.h2.passed = nil, 0, false
+	c.alone = true
+	c.push(&Request{Version: "HTTP/2.0", Unreadable: Malformed})
 }
 
 // maxStreams is how many streams net/http's server takes at once: its own

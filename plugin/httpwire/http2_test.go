@@ -137,6 +137,10 @@ func TestHTTP2Hides(t *testing.T) {
 			c.WriteContinuation(1, true, []byte("not read"))
 			get(c, 3, "/a")
 		}, "0 malformed; GET /a 0"},
+		{"too much padding, without a continuation", func(c *http2Client) {
+			c.WriteRawFrame(http2.FrameHeaders, http2.FlagHeadersPadded, 1, []byte("\xffabc"))
+			get(c, 3, "/a")
+		}, "0 malformed; GET /a 0"},
 		{"a flood of continuations", func(c *http2Client) {
 			c.encoder.SetMaxDynamicTableSize(0)
 			c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndStream: true})

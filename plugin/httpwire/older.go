@@ -61,8 +61,8 @@ func withoutHost(r *Request) (target, host string) {
 	scheme, rest := "", r.Target
 	if r.Method != "CONNECT" || strings.HasPrefix(r.Target, "/") {
 		i := strings.Index(r.Target, "://")
-		if i < 0 {
-			return r.Target, ""
+		if i < 0 || strings.ContainsAny(r.Target[:i], "/?:") {
+			return r.Target, "" // it is a path, or in one
 		}
 		scheme, rest = r.Target[:i+3], r.Target[i+3:]
 	}
