@@ -302,8 +302,8 @@ func FuzzPieces(f *testing.F) {
 		f.Add(data, uint64(i))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, seed uint64) {
-		whole := read([][]byte{data})
-		pieces := read(split(rand.New(rand.NewPCG(seed, 0)), data))
+		whole := readFor(newKeepRoute, [][]byte{data})
+		pieces := readFor(newKeepRoute, split(rand.New(rand.NewPCG(seed, 0)), data))
 		if len(whole) != len(pieces) {
 			t.Fatalf("%d requests at once, %d in pieces", len(whole), len(pieces))
 		}

@@ -96,7 +96,7 @@ func (c *Conn) readFrames(b []byte) []byte {
 		c.pass()
 	}
 	if header.Length > maxFrame || (c.h2.stream != 0 || header.Type == http2.FrameContinuation) && !among {
-		c.failHTTP2()
+		c.failHTTP2(b)
 		return nil
 	}
 	if !c.needs(header) {
@@ -113,7 +113,7 @@ func (c *Conn) readFrames(b []byte) []byte {
 		ok = c.readFrame(header, payload)
 	}
 	if !ok {
-		c.failHTTP2()
+		c.failHTTP2(b)
 		return nil
 	}
 	c.buf = release(c.buf)
@@ -330,9 +330,12 @@ func finish(r *Request) {
 	r.Path, r.Query = u.Path, u.RawQuery
 }
 
-// failHTTP2 reports frames that the server closes the connection for. It does so
-// a second later, or another version of Go goes on.
-func (c *Conn) failHTTP2() {
+// failHTTP2 reports frames that the server closes the connection for; rest is what
+// was read behind them. It does so a second later, or another version of Go goes on.
+func (c *Conn) failHTTP2(rest []byte) {
 	c.push(&Request{Unreadable: Malformed, Version: "HTTP/2.0"})
 	c.end(isUnclear)
+	if len(rest) > 0 {
+		c.ambiguous()
+	}
 }

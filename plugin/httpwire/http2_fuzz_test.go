@@ -2,6 +2,8 @@
 
 package httpwire
 
+//lint:file-ignore SA1019 Servers with golang.org/x/net's own HTTP/2 are there, and are compared with.
+
 import (
 	"bytes"
 	"fmt"

@@ -105,6 +105,12 @@ func TestLinear(t *testing.T) {
 				return min(feed(begin, data, way.piece, way.lost), feed(begin, data, way.piece, way.lost))
 			}
 			small, large := measure(64<<10), measure(8*64<<10)
+			for range 5 {
+				if large <= 40*small {
+					break
+				}
+				large = min(large, measure(8*64<<10)) // something else was running
+			}
 			// Eight times the bytes, and some room for a busy machine.
 			if large > 40*small && large > 50*time.Millisecond {
 				t.Errorf("%s, %+v: 64 KiB take %v, 512 KiB %v", name, way, small, large)
