@@ -10,6 +10,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"golang.org/x/net/http2"
 )
 
 // a step is something that happens on a connection; text is as it is said:
@@ -292,6 +294,9 @@ func seeds(testing.TB) [][]byte {
 		"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Length: 13\r\n\r\n{\"image\":\"a\"}" + get[2:],
 		"POST /volumes/create HTTP/1.1\r\nHost: d\r\nContent-Length: 45\r\n\r\n{\"DriverOpts\":{\"device\":\"/etc\",\"o\":\"bind\"}}  " + get[2:]} {
 		list = append(list, []byte(s))
+	}
+	for i := range uint64(20) {
+		list = append(list, append([]byte(http2.ClientPreface), generateFrames(rand.New(rand.NewPCG(13, i)))...))
 	}
 	return list
 }

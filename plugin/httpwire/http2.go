@@ -91,7 +91,7 @@ func (c *Conn) readFrames(b []byte) []byte {
 	header := frameOf(c.buf)
 	// Nothing may stand between the frames of a header block. One that is passed
 	// over ends here for Go before 1.26, and goes on for others.
-	among := header.Type == http2.FrameContinuation && header.StreamID == c.h2.stream
+	among := header.Type == http2.FrameContinuation && header.StreamID == c.h2.stream && c.h2.stream != 0
 	if c.h2.passed && !among && c.h2.stream != 0 {
 		c.pass()
 	}

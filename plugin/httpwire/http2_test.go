@@ -183,6 +183,7 @@ func TestHTTP2Hides(t *testing.T) {
 			c.WriteContinuation(1, true, nil)
 			get(c, 1, "/a")
 		}, "0 malformed"},
+		{"a continuation of no stream", func(c *http2Client) { c.WriteContinuation(0, true, c.request("GET", "/a")) }, "0 malformed"},
 		{"what looks like a response", func(c *http2Client) { get(c, 1, "/a") }, "GET /a 0"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
