@@ -580,7 +580,7 @@ func FuzzStream(f *testing.F) {
 			t.Fatal(err)
 		}
 		s := new(inputtest.Sink)
-		r := &reader{Events: e, sink: s, batch: s.Batch(), resume: newResume(1), health: newHealthChecks(e.inspections)}
+		r := &reader{Events: e, sink: s, batch: s.Batch(), resume: newResume(1), health: newHealthChecks(e.inspections), made: newMade(e.engine, "")}
 		for line := range bytes.Lines(text) {
 			if line = bytes.TrimSpace(line); len(line) > 0 {
 				if err := r.add(t.Context(), line); err != nil {
