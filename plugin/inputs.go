@@ -28,7 +28,6 @@ var dockerPorts = []uint16{2375, 2376}
 // commas, or nothing for the local Docker Engine.
 func openInputs(params string, c config.Config) ([]pipeline.Input, error) {
 	var inputs []pipeline.Input
-	local := false // whether there is a local engine already
 	for part := range strings.SplitSeq(params, ",") {
 		part = strings.TrimSpace(part)
 		if part == "" {
@@ -38,13 +37,8 @@ func openInputs(params string, c config.Config) ([]pipeline.Input, error) {
 		var opened []pipeline.Input
 		switch {
 		case err != nil:
-		case u.Scheme == "docker" && !local:
-			// The ports are the host's and no engine's own: the first one's tap
-			// watches them for all.
-			local = true
-			opened, err = openDocker(u, c, dockerPorts)
 		case u.Scheme == "docker", u.Scheme == "docker+tcp":
-			opened, err = openDocker(u, c, nil)
+			opened, err = openDocker(u, c)
 		default:
 			opened, err = openInput(part, u, c)
 		}
@@ -90,9 +84,9 @@ func openInput(part string, u *url.URL, c config.Config) ([]pipeline.Input, erro
 }
 
 // openDocker opens the events of a Docker Engine and, if it is on this host,
-// the requests to its API, at its socket and at these TCP ports. An event finds
+// the requests to its API, at its socket and at its TCP ports. An event finds
 // the request that caused it in a log that both inputs get.
-func openDocker(u *url.URL, c config.Config, ports []uint16) ([]pipeline.Input, error) {
+func openDocker(u *url.URL, c config.Config) ([]pipeline.Input, error) {
 	requests := correlate.NewLog()
 	events, err := dockerevents.Open(u, dockerevents.Options{
 		TLSCA:   c.DockerTLSCA,
@@ -107,7 +101,7 @@ func openDocker(u *url.URL, c config.Config, ports []uint16) ([]pipeline.Input, 
 	if socket := events.Socket(); socket != "" {
 		inputs = append(inputs, pipeline.Input{Name: "docker_api", Input: dockerapi.Open(dockerapi.Options{
 			Socket:     socket,
-			Ports:      ports,
+			Ports:      dockerPorts,
 			Containers: events.Inspections(),
 			Requests:   requests,
 		})})

@@ -200,8 +200,9 @@ type Request struct {
 	UserAgent string
 	// Status is the HTTP status of the answer, 0 if it has not come yet.
 	Status uint64
-	// First reports that it is the first request of its client on its
-	// connection.
+	// First reports that it is the first request within a day of its client:
+	// of a program, a user and a container, or of an address, at one of the
+	// engine's sockets.
 	First bool
 	// Unreadable is why the request could not be read, or "".
 	Unreadable string

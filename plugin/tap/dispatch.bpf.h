@@ -31,30 +31,43 @@ static __always_inline int on_ia32(struct pt_regs *regs, long ret)
 }
 #endif
 
-static __always_inline int on_receive(const struct call *c)
+static __always_inline int on_server(struct sock *sk, const struct call *c, bool receives)
+{
+	struct scratch *s = scratch();
+
+	if (!s)
+		return 0;
+	s->call = *c;
+	return receives ? on_request((__u64)sk) : on_response((__u64)sk);
+}
+
+static __always_inline int on_receive(const struct call *c, enum mark mark)
 {
 	struct sock *sk;
 
-	if (c->ret <= 0 || c->flags & MSG_PEEK)
+	if (mark != MARK_ENGINE || c->ret <= 0 || c->flags & MSG_PEEK)
 		return 0;
 	sk = sock_of(c->fd);
-	if (role_of(sk) != ROLE_SERVER)
+	if (role_of(sk, mark) != ROLE_SERVER)
 		return 0;
-	return on_request(sk, c);
+	return on_server(sk, c, true);
 }
 
-static __always_inline int on_send(const struct call *c)
+static __always_inline int on_send(const struct call *c, enum mark mark)
 {
 	struct sock *sk;
 
 	if (c->ret <= 0)
 		return 0;
 	sk = sock_of(c->fd);
-	switch (role_of(sk)) {
+	switch (role_of(sk, mark)) {
 	case ROLE_CLIENT:
 		return on_client_send(sk);
 	case ROLE_SERVER:
-		return on_response(sk, c);
+		return on_server(sk, c, false);
+	default:
+		if (mark == MARK_SHARER && !(bpf_get_prandom_u32() % SENDS_A_LOOK))
+			drop_sharer();
 	}
 	return 0;
 }
@@ -69,16 +82,15 @@ static __noinline int on_exit(__u64 *ctx, __u32 op)
 	struct call c = {};
 	__u64 *entry;
 
-	if (mark != MARK_WATCHED && !(op & OP_OF_ANYONE)) {
+	if (mark < MARK_SHARER && !(op & OP_OF_ANYONE)) {
 		entry = unmarked_slot(thread);
 		if (entry)
 			*entry = thread + made;
 		return 0;
 	}
-	c.op = op & ~OP_OF_ANYONE;
-	/* The plugin's own connections are noted, so as to leave them out. */
-	if (mark == MARK_OWN && c.op != OP_CONNECT)
+	if (mark == MARK_OWN || (mark == MARK_SHARER && !(op & (OP_OF_ANYONE | OP_SENDS))))
 		return 0;
+	c.op = op & ~(OP_OF_ANYONE | OP_SENDS);
 	c.fd = ARG0(regs);
 	c.arg1 = ARG1(regs);
 	c.arg2 = ARG2(regs);
@@ -90,33 +102,33 @@ static __noinline int on_exit(__u64 *ctx, __u32 op)
 	case OP_ACCEPT:
 		return on_accept(c.ret);
 	case OP_PIDFD_GETFD:
-		return c.ret >= 0 ? on_descriptor(c.ret) : 0;
+		return mark < MARK_SHARER && c.ret >= 0 ? on_descriptor(c.ret) : 0;
 	case OP_RECVMSG:
-		if (mark == MARK_NONE)
+		if (mark < MARK_SHARER)
 			return c.ret >= 0 ? on_control(c.arg1) : 0;
 		c.flags = c.arg2;
-		return on_receive(&c);
+		return on_receive(&c, mark);
 	case OP_RECVMMSG:
-		return mark == MARK_NONE && c.ret > 0 ? on_control(c.arg1) : 0;
+		return mark < MARK_SHARER && c.ret > 0 ? on_control(c.arg1) : 0;
 	case OP_RECVFROM:
 		c.flags = ARG3(regs);
-		return on_receive(&c);
+		return on_receive(&c, mark);
 	case OP_READ:
 	case OP_READV:
-		return on_receive(&c);
+		return on_receive(&c, mark);
 	case OP_SPLICE:
 		/* Either end: what a server takes out is counted, not seen. */
-		on_receive(&c);
+		on_receive(&c, mark);
 		c.fd = c.arg2;
-		return on_send(&c);
+		return on_send(&c, mark);
 	case OP_WRITE:
 	case OP_WRITEV:
 	case OP_SENDMSG:
 	case OP_SENDMMSG:
 	case OP_SENDFILE:
-		return on_send(&c);
+		return on_send(&c, mark);
 	case OP_CLOSE:
-		return on_close(c.fd);
+		return mark == MARK_ENGINE ? on_close(c.fd) : 0;
 #if defined(__TARGET_ARCH_x86)
 	case OP_IA32:
 		return on_ia32(regs, c.ret);

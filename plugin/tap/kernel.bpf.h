@@ -35,6 +35,8 @@ enum {
 	BPF_ANY = 0,
 	BPF_RB_AVAIL_DATA = 0,
 	BPF_RB_RING_SIZE = 1,
+	BPF_RB_CONS_POS = 2,
+	BPF_RB_PROD_POS = 3,
 	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
 };
@@ -42,14 +44,15 @@ enum {
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
+#define IPPROTO_MPTCP 262
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
+#define TCP_LISTEN 10
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define SOL_SOCKET 1
 #define SCM_RIGHTS 1
 #define MSG_PEEK 2
-#define EINTR 4
-#define EINPROGRESS 115
-#define ERESTARTSYS 512
 
 /* What msghdr, iovec and cmsghdr are to a 64-bit process. */
 struct user_msghdr {
@@ -181,8 +184,17 @@ struct mnt_namespace {
 	struct ns_common ns;
 };
 
+struct net {
+	struct ns_common ns;
+};
+
+typedef struct {
+	struct net *net;
+} possible_net_t;
+
 struct nsproxy {
 	struct mnt_namespace *mnt_ns;
+	struct net *net_ns;
 };
 
 struct upid {
@@ -211,14 +223,26 @@ struct sock_common {
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
 	__u16 skc_num;
+	volatile unsigned char skc_state;
+	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
 struct sock {
 	struct sock_common __sk_common;
+	__u16 sk_protocol;
 	struct pid *sk_peer_pid;
 	const struct cred *sk_peer_cred;
+};
+
+struct tcp_sock {
+	__u32 copied_seq, write_seq;
+};
+
+/* Since Linux 5.7, where it is built in. */
+struct mptcp_sock {
+	struct sock *first;
 };
 
 struct unix_sock {

@@ -190,9 +190,8 @@ func TestTapNoSocket(t *testing.T) {
 func TestTapOthers(t *testing.T) {
 	dir := t.TempDir()
 	path, other := filepath.Join(dir, "s.sock"), filepath.Join(dir, "other.sock")
-	taptest.StartServer(t, "unix", path)
+	port := taptest.StartServer(t, "unix", path, "tcp", "127.0.0.1:0").Addrs[1]
 	taptest.StartServer(t, "unix", other)
-	port := taptest.StartServer(t, "tcp", "127.0.0.1:0").Addr
 	c := watch(t, Socket{Path: path}, Socket{Port: taptest.Port(t, port)})
 
 	taptest.Run(t, taptest.Helper(t, "get", other, "/other"))
@@ -223,18 +222,23 @@ func TestTapTCP(t *testing.T) {
 	taptest.Need(t, "curl")
 	for _, listen := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
 		t.Run(listen, func(t *testing.T) {
-			s := taptest.StartServer(t, "tcp", listen)
-			c := watch(t, Socket{Port: taptest.Port(t, s.Addr)})
-			url := "http://" + strings.Replace(s.Addr, "[::]", "127.0.0.1", 1) + "/tcp"
+			path := filepath.Join(t.TempDir(), "s.sock")
+			addr := taptest.StartServer(t, "unix", path, "tcp", listen).Addrs[1]
+			c := watch(t, Socket{Path: path}, Socket{Port: taptest.Port(t, addr)})
+			url := "http://" + strings.Replace(addr, "[::]", "127.0.0.1", 1) + "/tcp"
 			pid, _ := taptest.Run(t, exec.Command("curl", "-s", url))
 			request := c.request(t, "GET /tcp ")
 			accept := c.accepted(t, request.Conn)
-			connect := c.wait(t, "connect", func(r Record) bool { return r.Kind == Connect })
+			established := c.established(t, accept)
+			connect := c.wait(t, "connect", func(r Record) bool { return r.Kind == Connect && r.Peer == established.Peer })
 			if int(connect.Process.PID) != pid || connect.Process.ExePath != taptest.Executable(t, "curl") {
 				t.Errorf("client is %+v", connect.Process)
 			}
-			if connect.Local != accept.Remote || connect.Remote != accept.Local || accept.Local.Port() != taptest.Port(t, s.Addr) {
-				t.Errorf("client's end is %v to %v, server's %v to %v", connect.Local, connect.Remote, accept.Local, accept.Remote)
+			if established.Local != accept.Remote || established.Remote != accept.Local || accept.Local.Port() != taptest.Port(t, addr) {
+				t.Errorf("client's end is %v to %v, server's %v to %v", established.Local, established.Remote, accept.Local, accept.Remote)
+			}
+			if netns := namespace(t, "net"); established.NetNamespace != netns || accept.NetNamespace != netns {
+				t.Errorf("network namespaces are %d and %d, want %d", established.NetNamespace, accept.NetNamespace, netns)
 			}
 			if !accept.Remote.Addr().IsLoopback() || accept.Remote.Addr().Is4In6() {
 				t.Errorf("client's address is %v", accept.Remote)

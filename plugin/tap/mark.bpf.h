@@ -13,10 +13,15 @@
 #define STACK_SHIFT 14                        /* no kernel stack is smaller: x86 has 16 KiB, arm64 as well */
 #define GENERATION_STEP 0x9e3779b97f4a7c15ULL /* any large odd number */
 
+/* From MARK_SHARER on system calls are looked at. A client that made its
+ * connection itself is known by that: it costs as much as any other process,
+ * until another one sends on the same connection. */
 enum __attribute__((packed)) mark {
 	MARK_NONE,
-	MARK_WATCHED, /* holds, or held, a watched socket */
-	MARK_OWN,     /* the plugin itself: never looked at */
+	MARK_OWN,    /* the plugin itself: never looked at */
+	MARK_CLIENT, /* connected to a watched socket */
+	MARK_SHARER, /* can send on a connection that another process made, or sends too */
+	MARK_ENGINE, /* serves a watched unix socket */
 };
 
 /* Every process' mark by its pid, whole, so that no process can take the place
@@ -24,14 +29,15 @@ enum __attribute__((packed)) mark {
  * 5.16. */
 enum mark marks[PIDS];
 
-/* Threads whose process has no mark: nearly everything on the machine. The end
+/* Threads whose process is not looked at: nearly everything on the machine. The end
  * of one of their system calls is over after a look-up in an array, which
  * BenchmarkTapOthers measures: it alone justifies what follows.
  *
  * A thread is known by where its registers are saved, at the top of its kernel
  * stack, which chooses the slot. What stands there is the sum of that address
- * and the generation, which changes with every new mark and with every new
- * thread of a marked process, because that can get the stack of an unmarked one.
+ * and the generation, which changes with every process that is looked at from
+ * then on and with every new thread of one, because that can get the stack of
+ * another's.
  * No thread is skipped that must be looked at: an entry of an older generation
  * does not count, and two threads that share a slot are a multiple of 2^28 bytes
  * apart, so that one's sum can be the other's only 2^28 generations later. A
@@ -46,6 +52,20 @@ struct {
 
 __u64 generation SEC(".data");
 
+/* How often a process began or ended to be an engine. User space looks for the
+ * ports of engines again when it changed. */
+__u32 engine_changes SEC(".data") = 1;
+
+/* The value of engine_changes for which all ports that engines serve are known. */
+__u32 ports_checked SEC(".data");
+
+/* Whether the iterator saw an engine: in a pid namespace of its own it sees
+ * nothing of the host. */
+__u32 engines_seen SEC(".data");
+
+/* There is no unix socket to know an engine by. */
+__u32 only_ports SEC(".data");
+
 static __always_inline enum mark mark_of(__u32 tgid)
 {
 	return marks[tgid & (PIDS - 1)];
@@ -56,14 +76,28 @@ static __always_inline void next_generation(void)
 	__sync_fetch_and_add(&generation, GENERATION_STEP);
 }
 
-static __always_inline void watch(__u32 tgid)
+static __always_inline void set_mark(__u32 tgid, enum mark mark)
 {
-	enum mark *mark = &marks[tgid & (PIDS - 1)];
+	marks[tgid & (PIDS - 1)] = mark;
+}
 
-	if (*mark != MARK_NONE)
-		return;
-	*mark = MARK_WATCHED;
-	next_generation();
+/* Gives a process a mark if it has none or a lesser one. */
+static __always_inline bool watch(__u32 tgid, enum mark mark)
+{
+	enum mark old = mark_of(tgid);
+
+	if (old >= mark || old == MARK_OWN)
+		return false;
+	set_mark(tgid, mark);
+	if (mark >= MARK_SHARER)
+		next_generation();
+	return true;
+}
+
+static __always_inline void watch_engine(__u32 tgid)
+{
+	if (watch(tgid, MARK_ENGINE))
+		__sync_fetch_and_add(&engine_changes, 1);
 }
 
 /* The verifier lets pointers become a number by their difference only. */

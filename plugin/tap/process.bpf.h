@@ -8,6 +8,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include "record.bpf.h"
+#include "ring.bpf.h"
 #include "state.bpf.h"
 
 #define NAME 256   /* one part of a path, with its NUL */
@@ -187,10 +188,22 @@ static __always_inline void clear_process(struct process *p)
 	p->loginuid = -1;
 }
 
-static __always_inline void emit_peer(struct peer_event *e)
+static __always_inline __u64 share_of_address(const __u8 *ip)
+{
+	__u64 half[2];
+
+	__builtin_memcpy(half, ip, sizeof(half));
+	return (half[0] ^ half[1]) | SHARE_OF_ADDRESS;
+}
+
+/* Where there is no room for all that is known of a process, what is shortest
+ * names it. */
+static __always_inline void emit_peer(struct peer_event *e, __u64 share, __u32 class)
 {
 	__u32 n = e->p.text_len;
 
-	if (n <= sizeof(e->text))
-		emit(e, sizeof(*e) - sizeof(e->text) + n);
+	if (n > sizeof(e->text) || emit(e, sizeof(*e) - sizeof(e->text) + n, share, class) || !n)
+		return;
+	e->p.text_len = e->p.cgroup_len = e->p.exe_len = e->p.args_len = 0;
+	emit(e, sizeof(*e) - sizeof(e->text), share, class);
 }

@@ -13,6 +13,7 @@
 
 enum kind {
 	KIND_CONNECT = 1,
+	KIND_ESTABLISHED,
 	KIND_SENDER,
 	KIND_ACCEPT,
 	KIND_REQUEST,
@@ -39,7 +40,9 @@ struct header {
 	__u64 conn; /* the server's end: unique while the kernel runs; else 0 */
 	__u64 peer; /* the client's end of a unix connection: its address; else 0 */
 	enum kind kind;
-	__u32 pid; /* whose system call it was */
+	__u32 pid;    /* whose system call it was */
+	__u32 client; /* who connected, of a server's end of a unix connection; else 0 */
+	__u32 pad;
 };
 
 struct addresses {
@@ -49,6 +52,11 @@ struct addresses {
 	__u16 remote_port;
 	__u16 family;
 	__u16 pad;
+	__u32 netns; /* inode of the network namespace */
+	/* What the server numbers its first byte, as both ends know it: together
+	 * with the addresses it tells which client's end belongs to which
+	 * server's, whatever addresses other network namespaces have. */
+	__u32 seq;
 };
 
 struct process {
@@ -72,10 +80,15 @@ struct peer_event {
 	__u8 text[NAMES + ARGS];
 };
 
+struct established_event {
+	struct header h;
+	struct addresses a;
+};
+
 struct data_event {
 	struct header h;
 	__u64 position; /* how many bytes were read from the connection before */
-	__u32 total;    /* how many bytes this is about */
+	__u32 total;    /* how many bytes this is about; 0 for a close */
 	__u32 length;   /* how many of them follow */
 	__u8 bytes[PIECE];
 };

@@ -22,16 +22,19 @@ type Kind uint8
 // one that connected. A Connect always comes before the first Request of its
 // connection.
 const (
-	// Connect: a process connected. Peer, Process, and the addresses on TCP,
-	// Local being the client's. On TCP any host's watched port counts: one
-	// without a matching Accept went elsewhere.
+	// Connect: a process connected. Peer, Process, and on TCP Remote: the
+	// connection only begins, and can go to another server than a watched one.
 	Connect = Kind(tapKindKIND_CONNECT)
+	// Established: a TCP connection of a Connect is made, and comes before its
+	// Accept (with fast open it may come later). Peer, the addresses, Local
+	// being the client's, and Sequence.
+	Established = Kind(tapKindKIND_ESTABLISHED)
 	// Sender: another process than the last, or the same one after an exec,
 	// sent on an open connection: it inherited it or was handed it. The same
-	// fields as Connect.
+	// fields as Connect, and both addresses.
 	Sender = Kind(tapKindKIND_SENDER)
 	// Accept: a server took a connection. Conn, Peer, PID, Adopted, and the
-	// addresses on TCP, Local being the server's. On a unix socket Process
+	// addresses and Sequence on TCP, Local being the server's. On a unix socket Process
 	// has at least PID and UID of who connected. If there was no Connect or
 	// Sender, and the process still runs, it has all but Args.
 	Accept = Kind(tapKindKIND_ACCEPT)
@@ -42,15 +45,15 @@ const (
 	// (what it had read by then), Total and Data: at most 512 bytes of the
 	// head and nothing behind its end.
 	Response = Kind(tapKindKIND_RESPONSE)
-	// Close: a server closed a connection. Conn. It can be missing: what it
-	// would have said follows from an Exit of the server.
+	// Close: a server closed a connection. Conn and Position. It can be missing:
+	// what it would have said follows from an Exit of the server.
 	Close = Kind(tapKindKIND_CLOSE)
 	// Exit: a process that used a watched socket ended. PID.
 	Exit = Kind(tapKindKIND_EXIT)
 )
 
 func (k Kind) String() string {
-	names := [...]string{Connect: "connect", Sender: "sender", Accept: "accept", Request: "request",
+	names := [...]string{Connect: "connect", Established: "established", Sender: "sender", Accept: "accept", Request: "request",
 		Response: "response", Close: "close", Exit: "exit"}
 	if int(k) >= len(names) || names[k] == "" {
 		return fmt.Sprintf("kind %d", uint8(k))
@@ -63,8 +66,9 @@ func (k Kind) String() string {
 // 256 ns, on processors whose numbers are 256 apart.
 type ConnKey uint64
 
-// PeerKey is a client's end of a unix connection, 0 on TCP. It can be used
-// again once the connection is closed at both ends; a new Connect says so.
+// PeerKey is a client's end of a connection. A server's end of a TCP connection
+// does not know it, and has 0. It can be used again once the connection is
+// closed at both ends; a new Connect says so.
 type PeerKey uint64
 
 // Record is what the kernel's side tells. Which fields are set depends on Kind.
@@ -77,6 +81,9 @@ type Record struct {
 	PID  uint32
 	Conn ConnKey
 	Peer PeerKey
+	// Client is the pid of who connected, for a Request, a Response and a Close
+	// of a unix connection.
+	Client uint32
 	// Adopted is a connection whose accept was not seen: it is older than the
 	// tap, or was forgotten. Its first bytes can be the middle of a request.
 	Adopted bool
@@ -91,6 +98,14 @@ type Record struct {
 	Data          []byte
 	Process       Process
 	Local, Remote netip.AddrPort
+	// NetNamespace is the inode of /proc/PID/ns/net, for a record with
+	// addresses.
+	NetNamespace uint32
+	// Sequence is the number of the first byte that the server sends: with the
+	// addresses it tells which Established belongs to which Accept, which
+	// addresses alone do not, as every network namespace has its own. It is 0
+	// if Adopted.
+	Sequence uint32
 }
 
 // Process is a client as the kernel knew it at that moment.
@@ -135,14 +150,16 @@ func (r *Record) String() string {
 	switch r.Kind {
 	case Request, Response:
 		fmt.Fprintf(&b, " position=%d total=%d copied=%d", r.Position, r.Total, len(r.Data))
-	case Connect, Sender, Accept:
+	case Connect, Established, Sender, Accept:
 		if r.Adopted {
 			b.WriteString(" adopted")
 		}
 		if r.Local.IsValid() {
 			fmt.Fprintf(&b, " local=%s remote=%s", r.Local, r.Remote)
 		}
-		r.Process.describe(&b)
+		if r.Kind != Established {
+			r.Process.describe(&b)
+		}
 	}
 	return b.String()
 }
@@ -167,13 +184,17 @@ func (r *Record) decode(b []byte) error {
 		PID:  h.Pid,
 		Conn: ConnKey(h.Conn),
 		Peer: PeerKey(h.Peer),
+
+		Client: h.Client,
 	}
 	switch r.Kind {
 	case Connect, Sender, Accept:
 		return r.decodePeer(b)
-	case Request, Response:
+	case Established:
+		return r.decodeEstablished(b)
+	case Request, Response, Close:
 		return r.decodeData(b)
-	case Close, Exit:
+	case Exit:
 		return nil
 	}
 	return fmt.Errorf("read request tap: record of unknown %s", r.Kind)
@@ -195,6 +216,24 @@ func (r *Record) decodeData(b []byte) error {
 	return nil
 }
 
+func (r *Record) decodeEstablished(b []byte) error {
+	var e struct {
+		H tapHeader
+		A tapAddresses
+	}
+	if fill(&e, b) < int(unsafe.Sizeof(e)) {
+		return fmt.Errorf("read request tap: %s of %d bytes", r.Kind, len(b))
+	}
+	r.setAddresses(&e.A)
+	return nil
+}
+
+func (r *Record) setAddresses(a *tapAddresses) {
+	r.Local = address(a.Family, a.Local, a.LocalPort)
+	r.Remote = address(a.Family, a.Remote, a.RemotePort)
+	r.NetNamespace, r.Sequence = a.Netns, a.Seq
+}
+
 func (r *Record) decodePeer(b []byte) error {
 	var e tapPeerEvent
 	head := int(unsafe.Offsetof(e.Text))
@@ -208,8 +247,7 @@ func (r *Record) decodePeer(b []byte) error {
 	has := func(f tapFlag) bool { return p.Flags&f != 0 }
 
 	r.Adopted = has(tapFlagFLAG_ADOPTED)
-	r.Local = address(e.A.Family, e.A.Local, e.A.LocalPort)
-	r.Remote = address(e.A.Family, e.A.Remote, e.A.RemotePort)
+	r.setAddresses(&e.A)
 	r.Process = Process{
 		PID: p.Pid, PPID: p.Ppid,
 		UID: p.Uid, LoginUID: p.Loginuid,

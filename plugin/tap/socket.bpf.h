@@ -7,6 +7,7 @@
 #include "kernel.bpf.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include "mark.bpf.h"
 #include "record.bpf.h"
 #include "state.bpf.h"
 
@@ -49,9 +50,28 @@ static __always_inline bool is_watched_file(struct dentry *dentry)
 	return bpf_map_lookup_elem(&files, &key);
 }
 
-static __always_inline bool is_watched_port(__u16 port)
+static __always_inline __u8 *watched_port(__u16 port)
 {
 	return bpf_map_lookup_elem(&ports, &port);
+}
+
+static __always_inline __u16 local_port(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_num);
+}
+
+static __always_inline __u16 remote_port(struct sock *sk)
+{
+	return __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+}
+
+/* Whether an engine can be at the other end of a client's TCP connection: no
+ * other server is anyone's business. */
+static __always_inline bool may_reach_engine(struct sock *sk)
+{
+	__u8 *served = watched_port(remote_port(sk));
+
+	return served && (*served || ports_checked != engine_changes);
 }
 
 enum role {
@@ -67,10 +87,17 @@ static __always_inline struct sock *peer_of(struct sock *sk)
 	return BPF_CORE_READ((struct unix_sock *)sk, peer);
 }
 
-/* An accepted unix socket has its listener's path (unix_stream_connect in
- * net/unix/af_unix.c), a TCP one its port. */
-static __noinline int role_of(struct sock *sk)
+static __always_inline bool is_tcp(struct sock *sk)
 {
+	return BPF_CORE_READ(sk, __sk_common.skc_family) != AF_UNIX;
+}
+
+/* The end of a connection that a process with the mark holds. An accepted unix
+ * socket has its listener's path (unix_stream_connect in net/unix/af_unix.c), a
+ * TCP one its port, which counts only for an engine. */
+__noinline int role_of_address(__u64 address, __u32 mark)
+{
+	struct sock *sk = (void *)address;
 	struct unix_sock *peer;
 	__u16 family;
 
@@ -84,12 +111,17 @@ static __noinline int role_of(struct sock *sk)
 		if (peer && is_watched_file(BPF_CORE_READ(peer, path.dentry)))
 			return ROLE_CLIENT;
 	} else if (family == AF_INET || family == AF_INET6) {
-		if (is_watched_port(BPF_CORE_READ(sk, __sk_common.skc_num)))
+		if (mark == MARK_ENGINE && watched_port(local_port(sk)))
 			return ROLE_SERVER;
-		if (is_watched_port(__builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport))))
+		if (may_reach_engine(sk))
 			return ROLE_CLIENT;
 	}
 	return ROLE_NONE;
+}
+
+static __always_inline int role_of(struct sock *sk, enum mark mark)
+{
+	return role_of_address((__u64)sk, mark);
 }
 
 static __always_inline void fill_addresses(struct addresses *a, struct sock *sk)
@@ -107,8 +139,20 @@ static __always_inline void fill_addresses(struct addresses *a, struct sock *sk)
 	} else {
 		return;
 	}
-	a->local_port = BPF_CORE_READ(sk, __sk_common.skc_num);
-	a->remote_port = __builtin_bswap16(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	a->local_port = local_port(sk);
+	a->remote_port = remote_port(sk);
+	a->netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+}
+
+/* The TCP connection of a socket, which is one itself or, if it is an MPTCP
+ * one, its first. */
+static __always_inline struct tcp_sock *tcp_of(struct sock *sk)
+{
+	struct mptcp_sock *mptcp = (void *)sk;
+
+	if (BPF_CORE_READ(sk, sk_protocol) != IPPROTO_MPTCP || !bpf_core_field_exists(mptcp->first))
+		return (void *)sk;
+	return (void *)BPF_CORE_READ(mptcp, first);
 }
 
 /* The other end's view of a TCP connection, as an IPv6 socket that takes IPv4
@@ -116,6 +160,8 @@ static __always_inline void fill_addresses(struct addresses *a, struct sock *sk)
 static __always_inline void normalise(struct addresses *a, bool swap)
 {
 	struct addresses in = *a;
+
+	a->netns = 0;
 
 	if (in.family == AF_INET) {
 		__builtin_memset(a->local, 0, 16);

@@ -17,9 +17,8 @@ type Socket struct {
 	// Path of a unix socket, by whatever name: what counts is the file that it
 	// leads to.
 	Path string
-	// Port of a TCP socket, if Path is empty, on any address and in any
-	// network namespace. Ports that listen may not be taken by clients: keep
-	// it out of net.ipv4.ip_local_port_range.
+	// Port of a TCP socket, if Path is empty, on any address, where the process
+	// that serves one of the other sockets' paths serves it, see [Tap.Watch].
 	Port uint16
 }
 

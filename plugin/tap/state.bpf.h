@@ -18,7 +18,12 @@ struct file_key {
 struct conn {
 	__u64 id;
 	__u64 position;
-	__u64 own;
+	__u64 since; /* position at the last answer */
+	__u64 share; /* whose share of the ring its records take */
+	__u32 client; /* pid, or 0 */
+	__u8 own;
+	__u8 tcp;
+	__u16 pad;
 };
 
 struct fd_key {
@@ -34,6 +39,7 @@ struct scratch {
 		struct peer_event peer;
 		struct data_event data;
 	};
+	struct call call;
 	struct buffers buffers;
 };
 
@@ -56,7 +62,8 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
-/* The listening sockets: files and TCP ports. */
+/* The listening sockets: files, and TCP ports with whether an engine was seen to
+ * serve one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 64);
@@ -71,13 +78,21 @@ struct {
 	__type(value, __u8);
 } ports SEC(".maps");
 
-/* The servers' ends by the address of the sock. */
+/* The servers' ends by the address of the sock. Those of ports are apart:
+ * whoever reaches a port can make many, and they take no place of others. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
 	__type(key, __u64);
 	__type(value, struct conn);
 } conns SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct conn);
+} tcp_conns SEC(".maps");
 
 /* Which sock a server's descriptor is, to know what a close closed. */
 struct {
@@ -104,7 +119,15 @@ struct {
 	__type(value, enum mode);
 } modes SEC(".maps");
 
-/* TCP connections that the plugin itself made, as the server sees them. */
+/* The plugin's own ends of TCP connections, by the address of the sock, and the
+ * connections as the server sees them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u64);
+	__type(value, __u8);
+} own_socks SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
@@ -119,22 +142,6 @@ static __always_inline struct scratch *scratch(void)
 	return bpf_map_lookup_elem(&scratches, &zero);
 }
 
-/* The reader looks by itself every few milliseconds. To wake it is dear for
- * whom the event is about, and done only when the ring fills. */
-static __always_inline void emit(void *event, __u64 size)
-{
-	__u64 room = bpf_ringbuf_query(&ring, BPF_RB_RING_SIZE);
-	__u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
-	__u32 zero = 0;
-	__u64 *dropped;
-
-	if (!bpf_ringbuf_output(&ring, event, size, used > room / 8 ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP))
-		return;
-	dropped = bpf_map_lookup_elem(&drops, &zero);
-	if (dropped)
-		*dropped += 1;
-}
-
 static __always_inline void fill_header(struct header *h, __u32 kind, __u64 conn, struct sock *peer)
 {
 	h->time = bpf_ktime_get_boot_ns();
@@ -142,4 +149,13 @@ static __always_inline void fill_header(struct header *h, __u32 kind, __u64 conn
 	h->peer = (__u64)peer;
 	h->kind = kind;
 	h->pid = bpf_get_current_pid_tgid() >> 32;
+	h->client = 0;
+	h->pad = 0;
+}
+
+static __always_inline struct conn *find_conn(__u64 key, bool tcp)
+{
+	if (tcp)
+		return bpf_map_lookup_elem(&tcp_conns, &key);
+	return bpf_map_lookup_elem(&conns, &key);
 }

@@ -29,7 +29,8 @@ enum op {
 	OP_SENDFILE, /* to fd */
 	OP_CLOSE,
 	OP_IA32,
-	OP_OF_ANYONE = 0x80, /* also looked at in processes without a mark */
+	OP_SENDS = 0x40,     /* can send what a client has to say */
+	OP_OF_ANYONE = 0x80, /* also looked at in processes that are not */
 };
 
 static const __u8 ops[SYSCALLS] = {
@@ -44,14 +45,14 @@ static const __u8 ops[SYSCALLS] = {
 	[45] = OP_RECVFROM,
 	[19] = OP_READV,
 	[327] = OP_READV, /* preadv2 */
-	[1] = OP_WRITE,
-	[44] = OP_WRITE, /* sendto */
-	[20] = OP_WRITEV,
-	[328] = OP_WRITEV, /* pwritev2 */
-	[46] = OP_SENDMSG,
-	[307] = OP_SENDMMSG,
-	[275] = OP_SPLICE,
-	[40] = OP_SENDFILE,
+	[1] = OP_WRITE | OP_SENDS,
+	[44] = OP_WRITE | OP_SENDS, /* sendto */
+	[20] = OP_WRITEV | OP_SENDS,
+	[328] = OP_WRITEV | OP_SENDS, /* pwritev2 */
+	[46] = OP_SENDMSG | OP_SENDS,
+	[307] = OP_SENDMMSG | OP_SENDS,
+	[275] = OP_SPLICE | OP_SENDS,
+	[40] = OP_SENDFILE | OP_SENDS,
 	[3] = OP_CLOSE,
 	/* A 32-bit process' socketcall and connect. The first is getuid in a
 	 * 64-bit one. */
@@ -68,14 +69,14 @@ static const __u8 ops[SYSCALLS] = {
 	[207] = OP_RECVFROM,
 	[65] = OP_READV,
 	[286] = OP_READV, /* preadv2 */
-	[64] = OP_WRITE,
-	[206] = OP_WRITE, /* sendto */
-	[66] = OP_WRITEV,
-	[287] = OP_WRITEV, /* pwritev2 */
-	[211] = OP_SENDMSG,
-	[269] = OP_SENDMMSG,
-	[76] = OP_SPLICE,
-	[71] = OP_SENDFILE,
+	[64] = OP_WRITE | OP_SENDS,
+	[206] = OP_WRITE | OP_SENDS, /* sendto */
+	[66] = OP_WRITEV | OP_SENDS,
+	[287] = OP_WRITEV | OP_SENDS, /* pwritev2 */
+	[211] = OP_SENDMSG | OP_SENDS,
+	[269] = OP_SENDMMSG | OP_SENDS,
+	[76] = OP_SPLICE | OP_SENDS,
+	[71] = OP_SENDFILE | OP_SENDS,
 	[57] = OP_CLOSE,
 #endif
 };

@@ -23,8 +23,6 @@
  * helpers. Apache-2.0 is not in it: the program says the other of the two. */
 char LICENSE[] SEC("license") = "GPL";
 
-#define SCANNED 128 /* descriptors looked at after an exec */
-
 SEC("tp_btf/sys_exit")
 int tap_sys_exit(__u64 *ctx)
 {
@@ -46,15 +44,45 @@ int tap_sys_exit(__u64 *ctx)
 	return on_exit(ctx, op);
 }
 
+SEC("tp_btf/inet_sock_set_state")
+int tap_tcp_state(__u64 *ctx)
+{
+	int from = ctx[1], to = ctx[2];
+	struct sock *sk = NULL;
+	__u8 *served;
+
+	/* As a number: the verifier would not let its pointer be a key. */
+	bpf_probe_read_kernel(&sk, sizeof(sk), ctx);
+	if (to == TCP_LISTEN) {
+		served = watched_port(local_port(sk));
+		if (served && mark_of(bpf_get_current_pid_tgid() >> 32) == MARK_ENGINE)
+			*served = 1;
+		return 0;
+	}
+	if (to != TCP_SYN_SENT && !(to == TCP_ESTABLISHED && from == TCP_SYN_SENT))
+		return 0;
+	if (!may_reach_engine(sk))
+		return 0;
+	return to == TCP_SYN_SENT ? on_tcp_connect(sk) : on_tcp_established(sk);
+}
+
 SEC("tp_btf/sched_process_fork")
 int tap_fork(__u64 *ctx)
 {
 	struct task_struct *parent = (void *)ctx[0], *child = (void *)ctx[1];
+	__u32 from = parent->tgid, to = child->tgid;
+	enum mark mark = mark_of(from);
 
-	if (mark_of(parent->tgid) != MARK_WATCHED)
+	if (mark < MARK_CLIENT)
 		return 0;
-	watch(child->tgid);
-	next_generation();
+	if (from != to) {
+		/* It can have the connections of its parent. */
+		if (mark == MARK_CLIENT)
+			mark = MARK_SHARER;
+		set_mark(to, mark);
+	}
+	if (mark >= MARK_SHARER)
+		next_generation();
 	return 0;
 }
 
@@ -63,30 +91,15 @@ int tap_fork(__u64 *ctx)
 SEC("tp_btf/sched_process_exec")
 int tap_exec(__u64 *ctx)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct fdtable *fdt;
-	unsigned long *open, word;
-	__u32 i;
+	enum mark mark = mark_of(tgid);
 
-	if (mark_of(tgid) != MARK_WATCHED)
+	if (mark < MARK_CLIENT)
 		return 0;
-	fdt = BPF_CORE_READ(task, files, fdt);
-	open = BPF_CORE_READ(fdt, open_fds);
-	for (i = 0; i < SCANNED; i++) {
-		if (i >= BPF_CORE_READ(fdt, max_fds))
-			break;
-		if (role_of(sock_of(i)) != ROLE_NONE)
-			return 0;
-	}
-	/* Descriptors too many to look at: better looked at in vain than not. */
-	for (i = SCANNED; i < 4096; i += 64) {
-		if (i >= BPF_CORE_READ(fdt, max_fds))
-			break;
-		if (bpf_probe_read_kernel(&word, sizeof(word), open + i / 64) || word)
-			return 0;
-	}
-	marks[tgid & (PIDS - 1)] = MARK_NONE;
+	if (mark == MARK_CLIENT)
+		mark = MARK_SHARER;
+	set_mark(tgid, held_mark(mark));
+	next_generation();
 	return 0;
 }
 
@@ -100,26 +113,51 @@ int tap_exit(__u64 *ctx)
 
 	if (mark == MARK_NONE || BPF_CORE_READ(task, signal, live.counter) > 0)
 		return 0;
-	marks[tgid & (PIDS - 1)] = MARK_NONE;
-	if (mark != MARK_WATCHED)
+	set_mark(tgid, MARK_NONE);
+	if (mark < MARK_CLIENT)
 		return 0;
+	if (mark == MARK_ENGINE)
+		__sync_fetch_and_add(&engine_changes, 1);
 	fill_header(&h, KIND_EXIT, 0, NULL);
-	emit(&h, sizeof(h));
+	emit(&h, sizeof(h), tgid, CLASS_END);
 	return 0;
 }
 
-/* Read once for every change of the watched sockets: marks the processes that
- * hold one already, and the reader as the plugin itself, by its pid in the
- * kernel's own namespace. */
+/* Read for every change of the watched sockets and of the engines: marks the
+ * processes that hold a watched socket already, and the reader as the plugin
+ * itself, by its pid in the kernel's own namespace. Finds the ports of engines
+ * that are marked. */
 SEC("iter/task_file")
 int tap_holders(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
+	struct sock *sk;
+	enum mark mark;
+	__u8 *served;
 
-	marks[(bpf_get_current_pid_tgid() >> 32) & (PIDS - 1)] = MARK_OWN;
-	if (!task || !file || role_of(sock_of_file(file)) == ROLE_NONE)
+	set_mark(bpf_get_current_pid_tgid() >> 32, MARK_OWN);
+	if (!task || !file)
 		return 0;
-	watch(task->tgid);
+	sk = sock_of_file(file);
+	if (!sk)
+		return 0;
+	mark = mark_of(task->tgid);
+	switch (role_of(sk, mark)) {
+	case ROLE_CLIENT:
+		/* Who made the connection is not known. */
+		watch(task->tgid, MARK_SHARER);
+		break;
+	case ROLE_SERVER:
+		if (is_tcp(sk)) {
+			served = watched_port(local_port(sk));
+			if (served)
+				*served = 1;
+		} else if (task->tgid != 1) {
+			/* The first process only keeps it for the engine. */
+			watch_engine(task->tgid);
+			engines_seen = 1;
+		}
+	}
 	return 0;
 }

@@ -6,10 +6,12 @@
 package tap
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math/bits"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -26,7 +28,7 @@ import (
 // Run by make generate, which says which clang it needs and where that comes
 // from.
 //
-//go:generate go tool bpf2go -cc clang-$CLANG_MAJOR -strip llvm-strip-$CLANG_MAJOR -target amd64,arm64 -type header -type peer_event -type data_event -type kind -type mode -type flag tap tap.bpf.c -- -O2 -Wall -Wextra -Werror -Wno-unused-parameter
+//go:generate go tool bpf2go -cc clang-$CLANG_MAJOR -strip llvm-strip-$CLANG_MAJOR -target amd64,arm64 -type header -type peer_event -type addresses -type data_event -type kind -type mode -type flag tap tap.bpf.c -- -O2 -Wall -Wextra -Werror -Wno-unused-parameter
 
 // What can be missing for the tap to load. The error that wraps one of these
 // says what to do.
@@ -129,7 +131,7 @@ func (t *Tap) load(spec *ebpf.CollectionSpec) error {
 }
 
 func (t *Tap) attach() error {
-	for _, p := range []*ebpf.Program{t.objects.TapExit, t.objects.TapExec, t.objects.TapFork, t.objects.TapSysExit} {
+	for _, p := range []*ebpf.Program{t.objects.TapExit, t.objects.TapExec, t.objects.TapFork, t.objects.TapTcpState, t.objects.TapSysExit} {
 		l, err := link.AttachTracing(link.TracingOptions{Program: p, AttachType: ebpf.AttachTraceRawTp})
 		if err != nil {
 			return fmt.Errorf("attach %s: %w", p, err)
@@ -210,9 +212,14 @@ func (t *Tap) markHolders() error {
 // leads to now: call Watch again when it was re-created. Paths that do not
 // exist are an error wrapping [os.ErrNotExist], and the others are watched all
 // the same. Connections that are open already are seen from now on.
+//
+// A port counts only where an engine serves it: a process that accepts what
+// comes to one of the paths. If none of the paths exists, that is a process of
+// root named dockerd in the network namespace of the host's first process.
 func (t *Tap) Watch(sockets []Socket) error {
 	files := make(map[tapFileKey]bool)
 	ports := make(map[uint16]bool)
+	var only uint32
 	var errs []error
 	for _, s := range sockets {
 		if s.Path == "" {
@@ -226,23 +233,70 @@ func (t *Tap) Watch(sockets []Socket) error {
 		}
 		files[key] = true
 	}
+	if len(files) == 0 {
+		only = 1
+	}
+	if err := t.objects.OnlyPorts.Set(only); err != nil {
+		return fmt.Errorf("watch ports: %w", err)
+	}
 	if err := replaceKeys(t.objects.Files, files); err != nil {
 		return fmt.Errorf("watch sockets: %w", err)
 	}
 	if err := replaceKeys(t.objects.Ports, ports); err != nil {
 		return fmt.Errorf("watch ports: %w", err)
 	}
-	if err := t.markHolders(); err != nil {
+	if err := t.findEngines(); err != nil {
 		return err
 	}
 	return errors.Join(errs...)
 }
 
+// Refresh looks for the ports of engines again if one began or ended since.
+// Until then every client of a watched port is told of, whoever serves it.
+func (t *Tap) Refresh() error {
+	var changes, checked uint32
+	if err := errors.Join(t.objects.EngineChanges.Get(&changes), t.objects.PortsChecked.Get(&checked)); err != nil {
+		return fmt.Errorf("look for engines: %w", err)
+	}
+	if changes == checked {
+		return nil
+	}
+	return t.findEngines()
+}
+
+// findEngines marks the engines by their unix sockets, and then finds the ports
+// that they serve.
+func (t *Tap) findEngines() error {
+	if err := t.objects.EnginesSeen.Set(uint32(0)); err != nil {
+		return fmt.Errorf("look for engines: %w", err)
+	}
+	if err := t.markHolders(); err != nil {
+		return err
+	}
+	var changes, seen uint32
+	if err := t.objects.EngineChanges.Get(&changes); err != nil {
+		return fmt.Errorf("look for engines: %w", err)
+	}
+	if err := t.markHolders(); err != nil {
+		return err
+	}
+	if err := t.objects.EnginesSeen.Get(&seen); err != nil {
+		return fmt.Errorf("look for engines: %w", err)
+	}
+	if seen == 0 {
+		return nil // there is none, or none that can be seen from here
+	}
+	if err := t.objects.PortsChecked.Set(changes); err != nil {
+		return fmt.Errorf("look for engines: %w", err)
+	}
+	return nil
+}
+
 // replaceKeys makes the keys of m the wanted ones, so that those in both are
-// there all the time.
+// there all the time, with what the kernel's side noted of them.
 func replaceKeys[K comparable](m *ebpf.Map, wanted map[K]bool) error {
 	for key := range wanted {
-		if err := m.Put(key, uint8(1)); err != nil {
+		if err := m.Update(key, uint8(0), ebpf.UpdateNoExist); err != nil && !errors.Is(err, ebpf.ErrKeyExist) {
 			return err
 		}
 	}
@@ -316,6 +370,59 @@ func (t *Tap) setMode(conn ConnKey, mode tapMode) error {
 		return fmt.Errorf("set mode of a tapped connection: %w", err)
 	}
 	return nil
+}
+
+// Loss is how many records of a client were lost so far.
+type Loss struct {
+	// Key is the client's, as long as it is remembered.
+	Key uint64
+	// PID is the process, 0 for a client of a port, whose address [Loss.Of]
+	// compares.
+	PID     uint32
+	Records uint64
+}
+
+// ofAddress is in the keys of clients by address.
+const ofAddress = 1 << 63
+
+// Of reports whether the loss is that of clients at an address. Two IPv6
+// addresses can be taken for each other.
+func (l Loss) Of(a netip.Addr) bool {
+	if l.PID != 0 {
+		return false
+	}
+	short := [16]byte{}
+	copy(short[:], a.Unmap().AsSlice())
+	return l.Key == addressKey(short) || l.Key == addressKey(a.As16())
+}
+
+// addressKey is share_of_address in process.bpf.h.
+func addressKey(b [16]byte) uint64 {
+	return binary.NativeEndian.Uint64(b[:8]) ^ binary.NativeEndian.Uint64(b[8:]) | ofAddress
+}
+
+// Losses returns the clients whose records were lost because their share of the
+// ring was full, of at most 4096 that had records last.
+func (t *Tap) Losses() ([]Loss, error) {
+	var losses []Loss
+	var key uint64
+	var share tapShare
+	entries := t.objects.Shares.Iterate()
+	for entries.Next(&key, &share) {
+		if share.Lost == 0 {
+			continue
+		}
+		l := Loss{Key: key, Records: share.Lost}
+		if key&ofAddress == 0 {
+			l.PID = uint32(key)
+		}
+		losses = append(losses, l)
+	}
+	// The kernel's side changes the map meanwhile: what is missed is found next time.
+	if err := entries.Err(); err != nil && !errors.Is(err, ebpf.ErrIterationAborted) {
+		return losses, fmt.Errorf("look for losses of the request tap: %w", err)
+	}
+	return losses, nil
 }
 
 // Drops is how many records were lost so far because the ring was full.

@@ -136,6 +136,12 @@ func (c *capture) accepted(t testing.TB, conn ConnKey) Record {
 	return c.wait(t, "accept of the connection", func(r Record) bool { return r.Kind == Accept && r.Conn == conn })
 }
 
+// established returns the client's record of the accepted TCP connection.
+func (c *capture) established(t testing.TB, accept Record) Record {
+	t.Helper()
+	return c.wait(t, "client's end", func(r Record) bool { return r.Kind == Established && r.Sequence == accept.Sequence })
+}
+
 // client waits for the request with text and returns who sent it: the last
 // process to use the connection.
 func (c *capture) client(t testing.TB, text string, pid int) Process {

@@ -21,13 +21,20 @@ type tapAddresses struct {
 	RemotePort uint16
 	Family     uint16
 	Pad        uint16
+	Netns      uint32
+	Seq        uint32
 }
 
 type tapConn struct {
 	_        structs.HostLayout
 	Id       uint64
 	Position uint64
-	Own      uint64
+	Since    uint64
+	Share    uint64
+	Client   uint32
+	Own      uint8
+	Tcp      uint8
+	Pad      uint16
 }
 
 type tapDataEvent struct {
@@ -62,32 +69,37 @@ const (
 )
 
 type tapHeader struct {
-	_    structs.HostLayout
-	Time uint64
-	Conn uint64
-	Peer uint64
-	Kind tapKind
-	Pid  uint32
+	_      structs.HostLayout
+	Time   uint64
+	Conn   uint64
+	Peer   uint64
+	Kind   tapKind
+	Pid    uint32
+	Client uint32
+	Pad    uint32
 }
 
 type tapKind uint32
 
 const (
-	tapKindKIND_CONNECT  tapKind = 1
-	tapKindKIND_SENDER   tapKind = 2
-	tapKindKIND_ACCEPT   tapKind = 3
-	tapKindKIND_REQUEST  tapKind = 4
-	tapKindKIND_RESPONSE tapKind = 5
-	tapKindKIND_CLOSE    tapKind = 6
-	tapKindKIND_EXIT     tapKind = 7
+	tapKindKIND_CONNECT     tapKind = 1
+	tapKindKIND_ESTABLISHED tapKind = 2
+	tapKindKIND_SENDER      tapKind = 3
+	tapKindKIND_ACCEPT      tapKind = 4
+	tapKindKIND_REQUEST     tapKind = 5
+	tapKindKIND_RESPONSE    tapKind = 6
+	tapKindKIND_CLOSE       tapKind = 7
+	tapKindKIND_EXIT        tapKind = 8
 )
 
 type tapMark uint8
 
 const (
-	tapMarkMARK_NONE    tapMark = 0
-	tapMarkMARK_WATCHED tapMark = 1
-	tapMarkMARK_OWN     tapMark = 2
+	tapMarkMARK_NONE   tapMark = 0
+	tapMarkMARK_OWN    tapMark = 1
+	tapMarkMARK_CLIENT tapMark = 2
+	tapMarkMARK_SHARER tapMark = 3
+	tapMarkMARK_ENGINE tapMark = 4
 )
 
 type tapMode uint32
@@ -124,8 +136,17 @@ type tapPeerEvent struct {
 }
 
 type tapScratch struct {
-	_       structs.HostLayout
-	Peer    tapPeerEvent
+	_    structs.HostLayout
+	Peer tapPeerEvent
+	Call struct {
+		_     structs.HostLayout
+		Op    uint32
+		Fd    uint32
+		Arg1  uint64
+		Arg2  uint64
+		Flags uint64
+		Ret   int64
+	}
 	Buffers struct {
 		_     structs.HostLayout
 		Base  uint64
@@ -136,28 +157,44 @@ type tapScratch struct {
 	}
 }
 
+type tapShare struct {
+	_      structs.HostLayout
+	From   uint64
+	Before uint64
+	Since  uint64
+	Lost   uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	tapMapConns       = "conns"
-	tapMapDescriptors = "descriptors"
-	tapMapDrops       = "drops"
-	tapMapFiles       = "files"
-	tapMapModes       = "modes"
-	tapMapOwnTcp      = "own_tcp"
-	tapMapPorts       = "ports"
-	tapMapRing        = "ring"
-	tapMapScratches   = "scratches"
-	tapMapSenders     = "senders"
-	tapMapUnmarked    = "unmarked"
-	tapProgTapExec    = "tap_exec"
-	tapProgTapExit    = "tap_exit"
-	tapProgTapFork    = "tap_fork"
-	tapProgTapHolders = "tap_holders"
-	tapProgTapSysExit = "tap_sys_exit"
-	tapVarGeneration  = "generation"
-	tapVarMarks       = "marks"
+	tapMapConns         = "conns"
+	tapMapDescriptors   = "descriptors"
+	tapMapDrops         = "drops"
+	tapMapFiles         = "files"
+	tapMapModes         = "modes"
+	tapMapOwnSocks      = "own_socks"
+	tapMapOwnTcp        = "own_tcp"
+	tapMapPorts         = "ports"
+	tapMapRing          = "ring"
+	tapMapScratches     = "scratches"
+	tapMapSenders       = "senders"
+	tapMapShares        = "shares"
+	tapMapTcpConns      = "tcp_conns"
+	tapMapUnmarked      = "unmarked"
+	tapProgTapExec      = "tap_exec"
+	tapProgTapExit      = "tap_exit"
+	tapProgTapFork      = "tap_fork"
+	tapProgTapHolders   = "tap_holders"
+	tapProgTapSysExit   = "tap_sys_exit"
+	tapProgTapTcpState  = "tap_tcp_state"
+	tapVarEngineChanges = "engine_changes"
+	tapVarEnginesSeen   = "engines_seen"
+	tapVarGeneration    = "generation"
+	tapVarMarks         = "marks"
+	tapVarOnlyPorts     = "only_ports"
+	tapVarPortsChecked  = "ports_checked"
 )
 
 // loadTap returns the embedded CollectionSpec for tap.
@@ -202,11 +239,12 @@ type tapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tapProgramSpecs struct {
-	TapExec    *ebpf.ProgramSpec `ebpf:"tap_exec"`
-	TapExit    *ebpf.ProgramSpec `ebpf:"tap_exit"`
-	TapFork    *ebpf.ProgramSpec `ebpf:"tap_fork"`
-	TapHolders *ebpf.ProgramSpec `ebpf:"tap_holders"`
-	TapSysExit *ebpf.ProgramSpec `ebpf:"tap_sys_exit"`
+	TapExec     *ebpf.ProgramSpec `ebpf:"tap_exec"`
+	TapExit     *ebpf.ProgramSpec `ebpf:"tap_exit"`
+	TapFork     *ebpf.ProgramSpec `ebpf:"tap_fork"`
+	TapHolders  *ebpf.ProgramSpec `ebpf:"tap_holders"`
+	TapSysExit  *ebpf.ProgramSpec `ebpf:"tap_sys_exit"`
+	TapTcpState *ebpf.ProgramSpec `ebpf:"tap_tcp_state"`
 }
 
 // tapMapSpecs contains maps before they are loaded into the kernel.
@@ -218,11 +256,14 @@ type tapMapSpecs struct {
 	Drops       *ebpf.MapSpec `ebpf:"drops"`
 	Files       *ebpf.MapSpec `ebpf:"files"`
 	Modes       *ebpf.MapSpec `ebpf:"modes"`
+	OwnSocks    *ebpf.MapSpec `ebpf:"own_socks"`
 	OwnTcp      *ebpf.MapSpec `ebpf:"own_tcp"`
 	Ports       *ebpf.MapSpec `ebpf:"ports"`
 	Ring        *ebpf.MapSpec `ebpf:"ring"`
 	Scratches   *ebpf.MapSpec `ebpf:"scratches"`
 	Senders     *ebpf.MapSpec `ebpf:"senders"`
+	Shares      *ebpf.MapSpec `ebpf:"shares"`
+	TcpConns    *ebpf.MapSpec `ebpf:"tcp_conns"`
 	Unmarked    *ebpf.MapSpec `ebpf:"unmarked"`
 }
 
@@ -230,8 +271,12 @@ type tapMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type tapVariableSpecs struct {
-	Generation *ebpf.VariableSpec `ebpf:"generation"`
-	Marks      *ebpf.VariableSpec `ebpf:"marks"`
+	EngineChanges *ebpf.VariableSpec `ebpf:"engine_changes"`
+	EnginesSeen   *ebpf.VariableSpec `ebpf:"engines_seen"`
+	Generation    *ebpf.VariableSpec `ebpf:"generation"`
+	Marks         *ebpf.VariableSpec `ebpf:"marks"`
+	OnlyPorts     *ebpf.VariableSpec `ebpf:"only_ports"`
+	PortsChecked  *ebpf.VariableSpec `ebpf:"ports_checked"`
 }
 
 // tapObjects contains all objects after they have been loaded into the kernel.
@@ -259,11 +304,14 @@ type tapMaps struct {
 	Drops       *ebpf.Map `ebpf:"drops"`
 	Files       *ebpf.Map `ebpf:"files"`
 	Modes       *ebpf.Map `ebpf:"modes"`
+	OwnSocks    *ebpf.Map `ebpf:"own_socks"`
 	OwnTcp      *ebpf.Map `ebpf:"own_tcp"`
 	Ports       *ebpf.Map `ebpf:"ports"`
 	Ring        *ebpf.Map `ebpf:"ring"`
 	Scratches   *ebpf.Map `ebpf:"scratches"`
 	Senders     *ebpf.Map `ebpf:"senders"`
+	Shares      *ebpf.Map `ebpf:"shares"`
+	TcpConns    *ebpf.Map `ebpf:"tcp_conns"`
 	Unmarked    *ebpf.Map `ebpf:"unmarked"`
 }
 
@@ -274,11 +322,14 @@ func (m *tapMaps) Close() error {
 		m.Drops,
 		m.Files,
 		m.Modes,
+		m.OwnSocks,
 		m.OwnTcp,
 		m.Ports,
 		m.Ring,
 		m.Scratches,
 		m.Senders,
+		m.Shares,
+		m.TcpConns,
 		m.Unmarked,
 	)
 }
@@ -287,19 +338,24 @@ func (m *tapMaps) Close() error {
 //
 // It can be passed to loadTapObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tapVariables struct {
-	Generation *ebpf.Variable `ebpf:"generation"`
-	Marks      *ebpf.Variable `ebpf:"marks"`
+	EngineChanges *ebpf.Variable `ebpf:"engine_changes"`
+	EnginesSeen   *ebpf.Variable `ebpf:"engines_seen"`
+	Generation    *ebpf.Variable `ebpf:"generation"`
+	Marks         *ebpf.Variable `ebpf:"marks"`
+	OnlyPorts     *ebpf.Variable `ebpf:"only_ports"`
+	PortsChecked  *ebpf.Variable `ebpf:"ports_checked"`
 }
 
 // tapPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadTapObjects or ebpf.CollectionSpec.LoadAndAssign.
 type tapPrograms struct {
-	TapExec    *ebpf.Program `ebpf:"tap_exec"`
-	TapExit    *ebpf.Program `ebpf:"tap_exit"`
-	TapFork    *ebpf.Program `ebpf:"tap_fork"`
-	TapHolders *ebpf.Program `ebpf:"tap_holders"`
-	TapSysExit *ebpf.Program `ebpf:"tap_sys_exit"`
+	TapExec     *ebpf.Program `ebpf:"tap_exec"`
+	TapExit     *ebpf.Program `ebpf:"tap_exit"`
+	TapFork     *ebpf.Program `ebpf:"tap_fork"`
+	TapHolders  *ebpf.Program `ebpf:"tap_holders"`
+	TapSysExit  *ebpf.Program `ebpf:"tap_sys_exit"`
+	TapTcpState *ebpf.Program `ebpf:"tap_tcp_state"`
 }
 
 func (p *tapPrograms) Close() error {
@@ -309,6 +365,7 @@ func (p *tapPrograms) Close() error {
 		p.TapFork,
 		p.TapHolders,
 		p.TapSysExit,
+		p.TapTcpState,
 	)
 }
 

@@ -8,9 +8,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
-	"math"
 	"net/netip"
 	"os"
 	"slices"
@@ -33,8 +31,14 @@ const (
 	// without an answer, sockets that were made anew, lost records.
 	tick = 250 * time.Millisecond
 	// maxConns and maxClients are how many connections and how many processes
-	// that connected are remembered.
+	// that connected are remembered, of the socket and again of the ports.
 	maxConns, maxClients = 16384, 16384
+	// maxProcesses is how many processes are remembered by their pid, for
+	// records that had no room to say more.
+	maxProcesses = 4096
+	// pidTime is for how long the pid of a process that ended is still its own:
+	// the kernel gives out all others first.
+	pidTime = 2 * time.Second
 	// maxHeld is how many bytes may be held of all connections' heads that are
 	// not complete: one can have a mebibyte.
 	maxHeld = 32 << 20
@@ -46,7 +50,8 @@ const (
 type Options struct {
 	// Socket is the path of the Docker socket.
 	Socket string
-	// Ports are the TCP ports of Docker APIs on this host.
+	// Ports are TCP ports that the engine may listen on as well, see
+	// [tap.Tap.Watch].
 	Ports []uint16
 	// Containers is what the engine says of its containers.
 	Containers Containers
@@ -144,16 +149,24 @@ func (in *Input) loaded(ctx context.Context) (*tap.Tap, error) {
 func newReader(ctx context.Context, o Options, t *tap.Tap, sink input.Sink, conns int) *reader {
 	r := &reader{Options: o, ctx: ctx, tap: t, sink: sink, batch: sink.Batch(), conns: make(map[tap.ConnKey]*conn)}
 	// The only error is a size below one.
-	r.order, _ = simplelru.NewLRU[tap.ConnKey, *conn](conns, func(key tap.ConnKey, c *conn) { r.end(key, c, time.Now().UnixNano()) })
-	r.clients, _ = simplelru.NewLRU[clientKey, *peer](maxClients, nil)
+	end := func(key tap.ConnKey, c *conn) { r.end(key, c, time.Now().UnixNano()) }
+	r.order, _ = simplelru.NewLRU(conns, end)
+	r.tcpOrder, _ = simplelru.NewLRU(conns, end)
+	r.clients, _ = simplelru.NewLRU[tap.PeerKey, *peer](maxClients, nil)
+	r.tcpClients, _ = simplelru.NewLRU[tap.PeerKey, *peer](maxClients, nil)
+	r.links, _ = simplelru.NewLRU[link, tap.PeerKey](2*maxClients, nil)
+	r.processes, _ = simplelru.NewLRU[uint32, *process](maxProcesses, nil)
 	return r
 }
 
-// clientKey names a client's end of a connection: on a unix socket by its key,
-// on TCP by its address and the server's.
-type clientKey struct {
-	peer          tap.PeerKey
-	local, remote netip.AddrPort
+// link is what both ends of a TCP connection know of it: the addresses and, if
+// both ends were there when it was made, the server's first sequence number.
+// Other network namespaces can have the same addresses, and not that number. Of
+// an older connection only the namespace is known, which both ends share then.
+type link struct {
+	client, server netip.AddrPort
+	sequence       uint32
+	netns          uint32
 }
 
 // peer is the process at a client's end of a connection: the one that
@@ -173,7 +186,8 @@ type conn struct {
 	wire   *httpwire.Conn
 	mode   httpwire.Mode
 	server uint32 // pid
-	client clientKey
+	client tap.PeerKey
+	link   link // on TCP
 	// acceptedFrom is the client as the server's end names it.
 	acceptedFrom tap.Process
 	// peer is nil before the first request. It is kept because the key of
@@ -183,9 +197,6 @@ type conn struct {
 	tcp    bool
 	next   uint64 // position of what is read next
 	held   int    // bytes, as counted in reader.held
-	// lastClient is the pid of the client of the last request, MaxUint32
-	// before the first.
-	lastClient uint32
 }
 
 // reader is a run of the input. One goroutine does all the work, in the order of
@@ -203,9 +214,16 @@ type reader struct {
 	event   event.Event
 	conns   map[tap.ConnKey]*conn
 	order   *simplelru.LRU[tap.ConnKey, *conn]
-	clients *simplelru.LRU[clientKey, *peer]
+	clients *simplelru.LRU[tap.PeerKey, *peer]
+	// Those of ports are apart: whoever reaches a port can make many.
+	tcpOrder   *simplelru.LRU[tap.ConnKey, *conn]
+	tcpClients *simplelru.LRU[tap.PeerKey, *peer]
+	links      *simplelru.LRU[link, tap.PeerKey]
+	processes  *simplelru.LRU[uint32, *process]
+
 	held    int // by all conns, in bytes
-	drops   uint64
+	losses  losses
+	known   known
 	now     int64 // time of the last record
 	watched os.FileInfo
 	said    string
@@ -259,23 +277,9 @@ func (r *reader) look() {
 	}
 	r.lost()
 	r.watch()
-}
-
-// lost reports records that the kernel had no room for, in an event of its
-// own: what was lost may have been an attack.
-func (r *reader) lost() {
-	n := r.tap.Drops()
-	if n <= r.drops {
-		return
+	if err := r.tap.Refresh(); err != nil && r.ctx.Err() == nil {
+		r.sink.Info("%v", err)
 	}
-	r.sink.Malformed(fmt.Errorf("%d records of requests were lost: the ring to the plugin was full", n-r.drops))
-	r.drops = n
-	e := &r.event
-	e.Reset()
-	e.Input, e.Time = event.DockerAPI, time.Now().UnixNano()
-	e.Docker.Daemon = "unix://" + r.Socket
-	e.Docker.Request.Unreadable = httpwire.Lost
-	r.batch.Add(e)
 }
 
 // watch makes the tap watch the socket, again when it was made anew.
@@ -309,21 +313,17 @@ func (r *reader) handle(rec *tap.Record) {
 	r.now = rec.Time
 	switch rec.Kind {
 	case tap.Connect:
-		r.clients.Add(clientKey{rec.Peer, rec.Local, rec.Remote}, &peer{process: rec.Process, connected: rec.Process.PID})
+		r.clientsOf(rec.Remote.IsValid()).Add(rec.Peer, &peer{process: r.remembered(rec.Process), connected: rec.Process.PID})
+	case tap.Established:
+		r.connected(link{client: rec.Local, server: rec.Remote, sequence: rec.Sequence}, rec.Peer)
+		r.connected(link{client: rec.Local, server: rec.Remote, netns: rec.NetNamespace}, rec.Peer)
 	case tap.Sender:
-		key := clientKey{rec.Peer, rec.Local, rec.Remote}
-		if s, ok := r.clients.Get(key); ok {
-			s.process, s.client = rec.Process, event.Client{}
-		} else {
-			r.clients.Add(key, &peer{process: rec.Process})
-		}
+		r.sender(rec)
 	case tap.Accept:
 		r.accept(rec)
 	case tap.Request:
 		c := r.conn(rec)
-		if rec.Position != c.next {
-			c.wire.Lost(rec.Time)
-		}
+		r.skipped(c, rec)
 		c.next = rec.Position + uint64(rec.Total)
 		c.wire.Request(rec.Data, rec.Total, rec.Time)
 		r.hold(c, rec.Time)
@@ -334,9 +334,13 @@ func (r *reader) handle(rec *tap.Record) {
 		r.setMode(rec.Conn, c)
 	case tap.Close:
 		if c, ok := r.conns[rec.Conn]; ok {
+			r.skipped(c, rec)
 			r.close(rec.Conn, c, rec.Time)
 		}
 	case tap.Exit:
+		if p, ok := r.processes.Peek(rec.PID); ok {
+			p.ended = rec.Time
+		}
 		for key, c := range r.conns {
 			if c.server == rec.PID {
 				r.close(key, c, rec.Time)
@@ -345,18 +349,93 @@ func (r *reader) handle(rec *tap.Record) {
 	}
 }
 
+// clientsOf returns the clients' ends of the ports or of the socket.
+func (r *reader) clientsOf(tcp bool) *simplelru.LRU[tap.PeerKey, *peer] {
+	if tcp {
+		return r.tcpClients
+	}
+	return r.clients
+}
+
+// orderOf returns the connections of the ports or of the socket.
+func (r *reader) orderOf(tcp bool) *simplelru.LRU[tap.ConnKey, *conn] {
+	if tcp {
+		return r.tcpOrder
+	}
+	return r.order
+}
+
+func (r *reader) sender(rec *tap.Record) {
+	tcp := rec.Remote.IsValid()
+	clients, process := r.clientsOf(tcp), r.remembered(rec.Process)
+	if s, ok := clients.Get(rec.Peer); ok {
+		s.process, s.client = process, event.Client{}
+	} else {
+		clients.Add(rec.Peer, &peer{process: process})
+	}
+	if tcp {
+		r.connected(link{client: rec.Local, server: rec.Remote, netns: rec.NetNamespace}, rec.Peer)
+	}
+}
+
+// connected notes whose a TCP connection is. With the number, that stays whose it
+// was first: nobody else knew the number by then.
+func (r *reader) connected(l link, client tap.PeerKey) {
+	if old, ok := r.links.Get(l); ok && l.sequence != 0 && r.tcpClients.Contains(old) {
+		return
+	}
+	r.links.Add(l, client)
+}
+
+// process is one that is remembered by its pid.
+type process struct {
+	tap.Process
+	ended int64 // in nanoseconds since the Unix epoch, or 0
+}
+
+// remembered completes a process of which only the shortest was recorded.
+func (r *reader) remembered(p tap.Process) tap.Process {
+	if p.ExePath != "" {
+		r.processes.Add(p.PID, &process{Process: p})
+		return p
+	}
+	known, ok := r.processes.Get(p.PID)
+	switch {
+	case !ok:
+	case p.Start != 0 && p.Start == known.Start,
+		// Its pid is not another's so soon.
+		p.Start == 0 && (known.ended == 0 || r.now-known.ended < int64(pidTime)):
+		return known.Process
+	}
+	return p
+}
+
+// skipped gives a connection what the server read and no record shows: the ring
+// had no room for it.
+func (r *reader) skipped(c *conn, rec *tap.Record) {
+	switch {
+	case rec.Position > c.next:
+		c.wire.Request(nil, int(rec.Position-c.next), rec.Time)
+	case rec.Position < c.next && rec.Kind == tap.Request:
+		c.wire.Lost(rec.Time)
+	}
+}
+
 func (r *reader) accept(rec *tap.Record) *conn {
 	c := &conn{
 		server:       rec.PID,
-		acceptedFrom: rec.Process,
+		acceptedFrom: r.remembered(rec.Process),
 		daemon:       "unix://" + r.Socket,
-		// The server's remote end is the client's local one.
-		client:     clientKey{rec.Peer, rec.Remote, rec.Local},
-		tcp:        rec.Remote.IsValid(),
-		lastClient: math.MaxUint32,
+		client:       rec.Peer,
+		tcp:          rec.Remote.IsValid(),
 	}
 	if c.tcp {
 		c.daemon = "tcp://" + rec.Local.String()
+		// The server's remote end is the client's local one.
+		c.link = link{client: rec.Remote, server: rec.Local, sequence: rec.Sequence}
+		if rec.Sequence == 0 {
+			c.link.netns = rec.NetNamespace
+		}
 	}
 	c.wire = httpwire.New(route, func(q *httpwire.Request) { r.emit(c, q) })
 	if rec.Adopted {
@@ -370,19 +449,21 @@ func (r *reader) accept(rec *tap.Record) *conn {
 		old.wire.Close(rec.Time)
 	}
 	r.conns[rec.Conn] = c
-	r.order.Add(rec.Conn, c)
+	r.orderOf(c.tcp).Add(rec.Conn, c)
 	return c
 }
 
 // conn returns the connection of a record, one that was not seen before as one
 // that is older than the tap.
 func (r *reader) conn(rec *tap.Record) *conn {
-	c, ok := r.order.Get(rec.Conn)
+	c, ok := r.conns[rec.Conn]
 	if !ok {
 		adopted := *rec
 		adopted.Adopted = true
+		adopted.Process = tap.Process{PID: rec.Client}
 		c = r.accept(&adopted)
 	}
+	r.orderOf(c.tcp).Get(rec.Conn)
 	if c.peer == nil {
 		r.bind(c)
 	}
@@ -390,27 +471,41 @@ func (r *reader) conn(rec *tap.Record) *conn {
 }
 
 // bind finds who is at the other end of a connection, which is known with its
-// first request. If that is not the one that the server's end names, the
-// record of who connected was lost.
+// first request, or with fast open on TCP a little later. If that is not the one
+// that the server's end names, the record of who connected was lost.
 func (r *reader) bind(c *conn) {
-	s, ok := r.clients.Get(c.client)
+	if c.tcp {
+		c.client, _ = r.links.Get(c.link)
+	}
+	clients := r.clientsOf(c.tcp)
+	s, ok := clients.Get(c.client)
 	if !ok || s.connected != 0 && c.acceptedFrom.PID != 0 && s.connected != c.acceptedFrom.PID {
 		s = &peer{process: c.acceptedFrom}
-		r.clients.Add(c.client, s)
+		if c.client != 0 {
+			clients.Add(c.client, s)
+		}
 	}
 	c.peer = s
 }
 
 // hold counts what a connection holds. When all of them together hold too much,
-// those that hold most lose what they have of a head: it is reported as lost,
-// and a client that sends heads without an end takes nothing from others. It is one
-// event for each of its connections.
+// those of ports and then those that hold most lose what they have of a head: it
+// is reported as lost, one event for each connection, and a client that sends
+// heads without an end takes nothing from others.
 func (r *reader) hold(c *conn, at int64) {
 	r.count(c)
 	if r.held <= maxHeld {
 		return
 	}
-	largest := slices.SortedFunc(maps.Values(r.conns), func(a, b *conn) int { return cmp.Compare(b.held, a.held) })
+	largest := slices.SortedFunc(maps.Values(r.conns), func(a, b *conn) int {
+		if a.tcp != b.tcp {
+			if a.tcp {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(b.held, a.held)
+	})
 	for _, c := range largest {
 		// Down to half, so that this is not to be done again at once.
 		if r.held <= maxHeld/2 {
@@ -431,8 +526,12 @@ func (r *reader) count(c *conn) {
 // close ends a connection that is closed, and forgets its client.
 func (r *reader) close(key tap.ConnKey, c *conn, at int64) {
 	r.end(key, c, at)
-	if s, ok := r.clients.Peek(c.client); ok && s == c.peer {
-		r.clients.Remove(c.client)
+	clients := r.clientsOf(c.tcp)
+	if s, ok := clients.Peek(c.client); ok && s == c.peer {
+		clients.Remove(c.client)
+	}
+	if c.tcp {
+		r.links.Remove(c.link)
 	}
 }
 
@@ -442,7 +541,7 @@ func (r *reader) end(key tap.ConnKey, c *conn, at int64) {
 		return
 	}
 	delete(r.conns, key)
-	r.order.Remove(key)
+	r.orderOf(c.tcp).Remove(key)
 	r.held -= c.held
 	c.wire.Close(at)
 }
@@ -488,10 +587,10 @@ func (r *reader) emit(c *conn, q *httpwire.Request) {
 	d.Daemon = c.daemon
 	d.Insecure = c.tcp && q.Unreadable != httpwire.TLS
 	d.Client = r.clientOf(c)
-	d.Request.First = c.lastClient != uint32(d.Client.PID)
-	if !q.Waiting {
-		c.lastClient = uint32(d.Client.PID)
+	if q.Unreadable == httpwire.Lost && q.Method == "" && !r.losses.due(lossKey(c), e.Time) {
+		return // said already
 	}
+	d.Request.First = r.known.first(d, e.Time, !q.Waiting)
 	d.Request.UserAgent = q.UserAgent
 	d.Request.Status = uint64(q.Status)
 	d.Request.Unreadable = q.Unreadable
@@ -538,7 +637,7 @@ func (r *reader) find(ref string) event.Container {
 
 // clientOf returns the process that sent last on a connection.
 func (r *reader) clientOf(c *conn) event.Client {
-	if c.peer == nil {
+	if c.peer == nil || c.tcp && c.peer.process.PID == 0 {
 		r.bind(c)
 	}
 	var who event.Client
@@ -549,8 +648,13 @@ func (r *reader) clientOf(c *conn) event.Client {
 		who = s.client
 	}
 	if c.tcp {
-		who.Addr = c.client.local.Addr().String()
+		who.Addr = c.link.client.Addr().String()
 	}
+	return r.complete(who)
+}
+
+// complete says of a client's container what the engine knows of it.
+func (r *reader) complete(who event.Client) event.Client {
 	if who.Container.ID != "" {
 		if found := r.find(who.Container.ID); found.ID != "" {
 			who.Container = found

@@ -266,13 +266,22 @@ func (r *running) request(t testing.TB, path string) event.Event {
 	return r.event(t, "request of "+path, func(e *event.Event) bool { return e.Docker.Request.Path == path })
 }
 
+// named returns another path of a program.
+func named(t testing.TB, program, name string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.Link(program, path); err != nil {
+		t.Skipf("the test binary cannot have more than one name: %v", err)
+	}
+	return path
+}
+
 // 20,000 requests of 50 clients at once are there once each, with the process
 // that sent them.
 func TestRunStorm(t *testing.T) {
 	const clients, requests = 50, 400
 	begin := time.Now()
-	dir := t.TempDir()
-	path := filepath.Join(dir, "s.sock")
+	path := filepath.Join(t.TempDir(), "s.sock")
 	taptest.StartServer(t, "unix", path)
 	r := start(t, Options{Socket: path, Containers: containers(func(ref string, _ bool) event.Container {
 		return event.Container{ID: "id of " + ref}
@@ -285,10 +294,7 @@ func TestRunStorm(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range clients {
 		cmd := taptest.Helper(t, "keep", path, fmt.Sprint(i), fmt.Sprint(requests))
-		own := filepath.Join(dir, fmt.Sprint("client-", i))
-		if err := os.Link(cmd.Path, own); err != nil {
-			t.Skipf("the test binary cannot have more than one name: %v", err)
-		}
+		own := named(t, cmd.Path, fmt.Sprint("client-", i))
 		cmd.Path = own
 		group.Go(func() {
 			if out, err := cmd.CombinedOutput(); err != nil {
@@ -358,18 +364,19 @@ func TestRunSlowEngine(t *testing.T) {
 	}
 }
 
-// What is lost is counted, and has an event of its own.
+// What is lost is counted, and has an event with the client whose it was.
 func TestRunDrops(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s.sock")
 	taptest.StartServer(t, "unix", path)
 	r := start(t, Options{Socket: path, RingSize: 1})
 	r.SetFull(true)
-	taptest.Run(t, taptest.Helper(t, "storm", path, "200"))
+	storm := taptest.Helper(t, "storm", path, "200")
+	pid, _ := taptest.Run(t, storm)
 	r.SetFull(false)
 	e := r.event(t, "event of what was lost", func(e *event.Event) bool {
-		return e.Docker.Request.Unreadable == "lost" && e.Docker.Client.PID == 0
+		return e.Docker.Request.Unreadable == "lost" && e.Docker.Client.PID == uint64(pid)
 	})
-	if e.Operation != "unreadable" || e.Docker.Daemon != "unix://"+path || !meaning.IsAct(&e) ||
+	if e.Docker.Client.ExePath != storm.Path || e.Operation != "unreadable" || e.Docker.Daemon != "unix://"+path || !meaning.IsAct(&e) ||
 		time.Since(time.Unix(0, e.Time)) > time.Minute {
 		t.Errorf("event is %+v", e)
 	}
@@ -471,7 +478,9 @@ func TestRunBodies(t *testing.T) {
 	taptest.StartServer(t, "unix", path)
 	r := start(t, Options{Socket: path})
 	for _, size := range []string{"1", "200000", "3000000"} {
-		taptest.Run(t, taptest.Helper(t, "slow", path, size))
+		cmd := taptest.Helper(t, "slow", path, size)
+		cmd.Path = named(t, cmd.Path, "slow-"+size)
+		taptest.Run(t, cmd)
 		ours := func(e *event.Event) bool { return e.Docker.Request.Query == "name=c"+size }
 		r.event(t, "act", func(e *event.Event) bool { return ours(e) && meaning.IsAct(e) })
 		acts, announced := 0, 0
@@ -754,17 +763,18 @@ func accepts(n int) []tap.Record {
 
 func TestRunTCP(t *testing.T) {
 	taptest.Need(t, "curl")
-	s := taptest.StartServer(t, "tcp", "127.0.0.1:0")
-	r := start(t, Options{Socket: "/nowhere/s.sock", Ports: []uint16{taptest.Port(t, s.Addr)}})
-	pid, _ := taptest.Run(t, exec.Command("curl", "-s", "http://"+s.Addr+"/v1.41/info?filters=x"))
+	path := filepath.Join(t.TempDir(), "s.sock")
+	addr := taptest.StartServer(t, "unix", path, "tcp", "127.0.0.1:0").Addrs[1]
+	r := start(t, Options{Socket: path, Ports: []uint16{taptest.Port(t, addr)}})
+	pid, _ := taptest.Run(t, exec.Command("curl", "-s", "http://"+addr+"/v1.41/info?filters=x"))
 	e := r.request(t, "/info")
 	d := &e.Docker
 	if d.Client.PID != uint64(pid) || d.Client.ExePath != taptest.Executable(t, "curl") || d.Client.Addr != "127.0.0.1" || !d.Insecure ||
-		d.Daemon != "tcp://"+s.Addr || d.Request.Version != "1.41" || d.Request.Query != "" {
+		d.Daemon != "tcp://"+addr || d.Request.Version != "1.41" || d.Request.Query != "" {
 		t.Errorf("event is %+v", d)
 	}
 	// What speaks TLS is not insecure.
-	_ = exec.Command("curl", "-sk", "https://"+s.Addr+"/").Run()
+	_ = exec.Command("curl", "-sk", "https://"+addr+"/").Run()
 	e = r.event(t, "TLS", func(e *event.Event) bool { return e.Docker.Request.Unreadable == "tls" })
 	if e.Docker.Insecure || e.Docker.Client.PID == 0 {
 		t.Errorf("event is %+v", e.Docker)

@@ -67,26 +67,38 @@ func Helper(t testing.TB, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// serve answers every request on a network and address.
+// serve answers every request on networks and addresses: "unix", a path, "tcp",
+// an address, and so on.
 func serve(args []string) error {
-	l, err := net.Listen(args[0], args[1])
-	if err != nil {
-		return err
-	}
-	fmt.Println(l.Addr())
-	return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case r.Header.Get("Upgrade") != "":
-			hijack(w)
-			return
-		case r.URL.Path == "/forge":
-			forge(w)
-			return
+	var listeners []net.Listener
+	for ; len(args) >= 2; args = args[2:] {
+		l, err := net.Listen(args[0], args[1])
+		if err != nil {
+			return err
 		}
-		n, _ := io.Copy(io.Discard, r.Body)
-		w.Header().Set("X-Read", strconv.FormatInt(n, 10))
-		_, _ = io.WriteString(w, Body)
-	}))
+		listeners = append(listeners, l)
+		fmt.Println(l.Addr())
+	}
+	fmt.Println()
+	ended := make(chan error)
+	for _, l := range listeners {
+		go func() { ended <- http.Serve(l, http.HandlerFunc(answer)) }()
+	}
+	return <-ended
+}
+
+func answer(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case r.Header.Get("Upgrade") != "":
+		hijack(w)
+		return
+	case r.URL.Path == "/forge":
+		forge(w)
+		return
+	}
+	n, _ := io.Copy(io.Discard, r.Body)
+	w.Header().Set("X-Read", strconv.FormatInt(n, 10))
+	_, _ = io.WriteString(w, Body)
 }
 
 // forge answers with a body that looks like another answer, in a write of its
@@ -152,15 +164,23 @@ func storm(args []string) error {
 
 // Server is a server in a process of its own, which ends with the test.
 type Server struct {
-	Addr string
-	PID  int
-	Stop func()
+	// Addr is the first of Addrs, the addresses that it listens on.
+	Addr  string
+	Addrs []string
+	PID   int
+	Stop  func()
 }
 
-// StartServer starts a server on a network and address.
-func StartServer(t testing.TB, network, addr string) *Server {
+// StartServer starts a server on networks and addresses: "unix", a path, and so
+// on.
+func StartServer(t testing.TB, listen ...string) *Server {
 	t.Helper()
-	cmd := Helper(t, "serve", network, addr)
+	return StartServerAs(t, Helper(t, "serve", listen...))
+}
+
+// StartServerAs starts a server that is the command of the helper "serve".
+func StartServerAs(t testing.TB, cmd *exec.Cmd) *Server {
+	t.Helper()
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -174,11 +194,17 @@ func StartServer(t testing.TB, network, addr string) *Server {
 		_ = cmd.Wait()
 	})}
 	t.Cleanup(s.Stop)
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatalf("server did not start: %v", err)
+	for lines := bufio.NewReader(out); ; {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			t.Fatalf("server did not start: %v", err)
+		}
+		if line = strings.TrimSpace(line); line == "" {
+			break
+		}
+		s.Addrs = append(s.Addrs, line)
 	}
-	s.Addr = strings.TrimSpace(line)
+	s.Addr = s.Addrs[0]
 	return s
 }
 
