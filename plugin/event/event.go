@@ -201,8 +201,8 @@ type Request struct {
 	// Status is the HTTP status of the answer, 0 if it has not come yet.
 	Status uint64
 	// First reports that it is the first request within a day of its client:
-	// of a program, a user and a container, or of an address, at one of the
-	// engine's sockets.
+	// of a program that a user runs in one container from one parent process, or
+	// of an address, at one of the engine's sockets.
 	First bool
 	// Unreadable is why the request could not be read, or "".
 	Unreadable string

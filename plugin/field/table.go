@@ -193,7 +193,7 @@ var docker = []Field{
 		text(func(e *event.Event) string { return e.Docker.Request.UserAgent })},
 	{"docker.request.status", "The HTTP status of the answer.",
 		number(func(e *event.Event) (uint64, bool) { return e.Docker.Request.Status, e.Docker.Request.Status != 0 })},
-	{"docker.request.first", "True for the first request within a day of a client, which is a program run by a user, in one container or outside of them, or an address, at one of the engine's sockets. Use it for alerts on who uses the API: a program that polls would raise one for each poll.",
+	{"docker.request.first", "True for the first request within a day of a client, which is a program run by a user, from one parent process, or an address on another host, at one of the engine's sockets. Use it for alerts on who uses the API: a program that polls would raise one for each poll.",
 		flag(func(e *event.Event) (bool, bool) { return e.Docker.Request.First, e.Input == event.DockerAPI })},
 	{"docker.request.unreadable", "Why a request could not be read. No value for those that could.",
 		text(func(e *event.Event) string { return e.Docker.Request.Unreadable })},

@@ -19,10 +19,12 @@ const (
 	maxKnown = 4096
 )
 
-// identity is what of a client does not change from one run of a program to the
-// next, and how it reached the engine.
+// identity is what of a client stays the same while it does its work, and how it
+// reached the engine. The parent is one of it: a script that polls runs the same
+// program again and again, and someone who begins anew is another one.
 type identity struct {
 	exe, container, addr, daemon string
+	ppid                         uint64
 	uid                          int64
 	insecure, inContainer        bool
 }
@@ -47,7 +49,7 @@ func (k *known) first(d *event.Docker, now int64, use bool) bool {
 		clients = k.ports
 	}
 	id := identity{
-		exe: c.ExePath, container: c.Container.ID, addr: c.Addr, daemon: d.Daemon,
+		exe: c.ExePath, container: c.Container.ID, addr: c.Addr, daemon: d.Daemon, ppid: c.PPID,
 		uid: c.UID, insecure: d.Insecure, inContainer: c.InContainer,
 	}
 	if last, ok := clients.Get(id); ok && now-last < int64(again) {
