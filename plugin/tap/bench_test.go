@@ -5,8 +5,10 @@ package tap
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -60,8 +62,25 @@ func pass(from, to int) func() {
 	}
 }
 
+// use sends a request to a unix socket, and leaves the connection open.
+func use(path string) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return err
+	}
+	if _, err := unix.Write(fd, []byte("GET /used HTTP/1.1\r\nHost: x\r\n\r\n")); err != nil {
+		return err
+	}
+	_, err = unix.Read(fd, make([]byte, 4096))
+	return err
+}
+
 // write answers every line, the name of a target and a number, with the
-// nanoseconds of processor time that so many writes took.
+// nanoseconds of processor time that so many writes took. "use" and the path of a
+// unix socket make it one of the socket's clients.
 func write([]string) error {
 	do := make(map[string]func())
 	for name, open := range writeTargets {
@@ -74,6 +93,13 @@ func write([]string) error {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		name, count, _ := strings.Cut(lines.Text(), " ")
+		if name == "use" {
+			if err := use(count); err != nil {
+				return err
+			}
+			fmt.Println(0)
+			continue
+		}
 		n, err := strconv.Atoi(count)
 		if err != nil {
 			return err
@@ -116,6 +142,28 @@ func benchmarkOthers(b *testing.B, target string) {
 		b.Fatal(err)
 	}
 
+	w := startWriter(b)
+	// What attaching left to do in the background is not the program's cost.
+	settled := func() float64 {
+		w.measure(target)
+		return w.measure(target)
+	}
+	nothing, empty, tapped := inTurn(b, tap, settled)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(nothing, "ns/write-nothing")
+	b.ReportMetric(empty, "ns/write-empty")
+	b.ReportMetric(tapped, "ns/write-tap")
+	b.ReportMetric(tapped/empty, "tap/empty")
+}
+
+// writer is a process that makes system calls when it is told to.
+type writer struct {
+	b       *testing.B
+	in      io.Writer
+	answers *bufio.Reader
+}
+
+func startWriter(b *testing.B) *writer {
 	cmd := taptest.Helper(b, "write")
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -128,34 +176,65 @@ func benchmarkOthers(b *testing.B, target string) {
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	defer cmd.Wait()
-	defer in.Close()
-	answers := bufio.NewReader(out)
-	const writes = 50_000
-	measure := func() float64 {
-		fmt.Fprintln(in, target, writes)
-		line, err := answers.ReadString('\n')
-		if err != nil {
-			b.Fatal(err)
-		}
-		ns, err := strconv.ParseFloat(strings.TrimSpace(line), 64)
-		if err != nil {
-			b.Fatal(err)
-		}
-		return ns / writes
-	}
+	b.Cleanup(func() {
+		in.Close()
+		_ = cmd.Wait()
+	})
+	return &writer{b, in, bufio.NewReader(out)}
+}
 
-	// What attaching left to do in the background is not the program's cost.
-	settled := func() float64 {
-		measure()
-		return measure()
+// tell has a line of it answered with a number.
+func (w *writer) tell(words ...any) float64 {
+	fmt.Fprintln(w.in, words...)
+	line, err := w.answers.ReadString('\n')
+	if err != nil {
+		w.b.Fatal(err)
 	}
-	nothing, empty, tapped := inTurn(b, tap, settled)
-	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(nothing, "ns/write-nothing")
-	b.ReportMetric(empty, "ns/write-empty")
-	b.ReportMetric(tapped, "ns/write-tap")
-	b.ReportMetric(tapped/empty, "tap/empty")
+	ns, err := strconv.ParseFloat(strings.TrimSpace(line), 64)
+	if err != nil {
+		w.b.Fatal(err)
+	}
+	return ns
+}
+
+// measure returns the nanoseconds of a write to a target.
+func (w *writer) measure(target string) float64 {
+	const writes = 50_000
+	return w.tell(target, writes) / writes
+}
+
+// BenchmarkTapUsers measures what the tap costs a process that used the socket,
+// and still holds its connection, beside one that never did, in turn.
+//
+//	go test -run '^$' -bench TapUsers -benchtime 60x
+func BenchmarkTapUsers(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "s.sock")
+	taptest.StartServer(b, "unix", path)
+	tap := loadTest(b, Options{})
+	if err := tap.Watch([]Socket{{Path: path}}); err != nil {
+		b.Fatal(err)
+	}
+	stranger, user := startWriter(b), startWriter(b)
+	user.tell("use", path)
+	for _, target := range slices.Sorted(maps.Keys(writeTargets)) {
+		b.Run(target, func(b *testing.B) {
+			stranger.b, user.b = b, b
+			var each [2][]float64
+			for round := 0; b.Loop(); round++ {
+				for i := range 2 {
+					if (round+i)%2 == 0 {
+						each[0] = append(each[0], stranger.measure(target))
+					} else {
+						each[1] = append(each[1], user.measure(target))
+					}
+				}
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(median(each[0]), "ns/write-stranger")
+			b.ReportMetric(median(each[1]), "ns/write-user")
+			b.ReportMetric(median(each[1])/median(each[0]), "user/stranger")
+		})
+	}
 }
 
 // inTurn measures with nothing attached to the end of system calls, with a

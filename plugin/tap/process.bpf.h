@@ -198,12 +198,16 @@ static __always_inline __u64 share_of_address(const __u8 *ip)
 
 /* Where there is no room for all that is known of a process, what is shortest
  * names it. */
-static __always_inline void emit_peer(struct peer_event *e, __u64 share, __u32 class)
+static __always_inline bool emit_peer(struct peer_event *e, __u64 share, __u32 class)
 {
 	__u32 n = e->p.text_len;
 
-	if (n > sizeof(e->text) || emit(e, sizeof(*e) - sizeof(e->text) + n, share, class) || !n)
-		return;
+	if (n > sizeof(e->text))
+		return false;
+	if (emit(e, sizeof(*e) - sizeof(e->text) + n, share, class))
+		return true;
+	if (!n)
+		return false;
 	e->p.text_len = e->p.cgroup_len = e->p.exe_len = e->p.args_len = 0;
-	emit(e, sizeof(*e) - sizeof(e->text), share, class);
+	return emit(e, sizeof(*e) - sizeof(e->text), share, class);
 }

@@ -67,7 +67,8 @@ static __always_inline void forget_conn(__u64 key)
 		conn = find_conn(key, true);
 	if (!conn)
 		return;
-	if (!conn->own)
+	/* Who floods makes no room scarce by what nobody heard of. */
+	if (conn->told)
 		emit_close(conn);
 	if (tcp)
 		bpf_map_delete_elem(&tcp_conns, &key);
@@ -82,6 +83,14 @@ static __always_inline bool take_own(const struct addresses *of)
 
 	normalise(&a, false);
 	return !bpf_map_delete_elem(&own_tcp, &a);
+}
+
+static __always_inline void put_conn(__u64 key, const struct conn *conn)
+{
+	if (conn->tcp)
+		bpf_map_update_elem(&tcp_conns, &key, conn, BPF_ANY);
+	else
+		bpf_map_update_elem(&conns, &key, conn, BPF_ANY);
 }
 
 /* A new connection at the server's end. The client as the kernel noted it when
@@ -130,10 +139,7 @@ __noinline int adopt_conn(__u64 key, __u32 fd, __u32 flags)
 		conn.own = mark_of(conn.client) == MARK_OWN;
 		conn.share = conn.client;
 	}
-	if (conn.tcp)
-		bpf_map_update_elem(&tcp_conns, &key, &conn, BPF_ANY);
-	else
-		bpf_map_update_elem(&conns, &key, &conn, BPF_ANY);
+	put_conn(key, &conn);
 	if (conn.own)
 		return 0;
 
@@ -151,7 +157,9 @@ __noinline int adopt_conn(__u64 key, __u32 fd, __u32 flags)
 		if (client && !(sender && *sender >> 32 == e->p.pid))
 			fill_process(e, client);
 	}
-	emit_peer(e, conn.share, conn.tcp ? CLASS_PORT : CLASS_REQUEST);
+	conn.told = emit_peer(e, conn.share, conn.tcp ? CLASS_PORT : CLASS_REQUEST);
+	if (conn.told)
+		put_conn(key, &conn);
 	return 0;
 }
 
@@ -233,9 +241,11 @@ static __always_inline enum mode mode_of(struct conn *conn)
 	return mode ? *mode : MODE_FULL;
 }
 
-/* Emits what is in the buffers of the scratch memory, or how much it is. */
+/* Emits what is in the buffers of the scratch memory, or how much it is. Returns
+ * whether any of it found room. */
 __noinline int emit_pieces(__u64 share, __u32 class, __u32 shown)
 {
+	int told = 0;
 	struct scratch *s = scratch();
 	struct data_event *d;
 	struct buffers *b;
@@ -258,19 +268,18 @@ __noinline int emit_pieces(__u64 share, __u32 class, __u32 shown)
 		if (n) {
 			d->total = n;
 			d->length = n;
-			emit(d, sizeof(*d) - PIECE + n, share, class);
+			told |= emit(d, sizeof(*d) - PIECE + n, share, class);
 		}
 		d->position += n;
 		b->base += n;
 		b->len -= n;
 		b->left -= n;
 		if (!b->left)
-			return 0;
+			return told;
 	}
 	d->total = b->left;
 	d->length = 0;
-	emit(d, sizeof(*d) - PIECE, share, class);
-	return 0;
+	return told | emit(d, sizeof(*d) - PIECE, share, class);
 }
 
 /* The system call of the scratch memory read from a server's end. */
@@ -300,7 +309,9 @@ __noinline int on_request(__u64 key)
 	class = conn->tcp ? CLASS_PORT : conn->position - conn->since > SOON ? CLASS_BODY : CLASS_REQUEST;
 	fill_conn_header(&d->h, KIND_REQUEST, conn, peer_of(sk));
 	shown = find_buffers(&s->buffers, c) && (mode != MODE_SKIM || c->ret <= SKIM);
-	return emit_pieces(conn->share, class, shown);
+	if (emit_pieces(conn->share, class, shown))
+		conn->told = 1;
+	return 0;
 }
 
 /* Where the head ends that the scratch memory holds n bytes of, or n. */

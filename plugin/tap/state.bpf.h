@@ -23,7 +23,8 @@ struct conn {
 	__u32 client; /* pid, or 0 */
 	__u8 own;
 	__u8 tcp;
-	__u16 pad;
+	__u8 told; /* something of it is in the ring */
+	__u8 pad;
 };
 
 struct fd_key {

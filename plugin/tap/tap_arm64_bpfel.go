@@ -34,7 +34,8 @@ type tapConn struct {
 	Client   uint32
 	Own      uint8
 	Tcp      uint8
-	Pad      uint16
+	Told     uint8
+	Pad      uint8
 }
 
 type tapDataEvent struct {

@@ -24,7 +24,7 @@ import (
 const limit = 20 * time.Second
 
 func TestMain(m *testing.M) {
-	taptest.Main(m, taptest.Helpers{"write": write, "load": load})
+	taptest.Main(m, taptest.Helpers{"write": write, "load": load, "uring": uring})
 }
 
 // capture is all that a tap saw.

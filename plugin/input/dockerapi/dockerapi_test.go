@@ -30,7 +30,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	taptest.Main(m, taptest.Helpers{"keep": keep, "hold": hold, "forks": forks, "forged": forged, "slow": slow})
+	taptest.Main(m, taptest.Helpers{"keep": keep, "hold": hold, "forks": forks, "forged": forged, "slow": slow, "upload": upload})
 }
 
 // keep sends requests on one connection: a socket, a number for itself, how
@@ -126,6 +126,24 @@ func slow(args []string) error {
 		time.Sleep(correlate.AnswerTime + 3*tick)
 	}
 	return exchange(conn, bufio.NewReader(conn), body[20:])
+}
+
+// upload sends a body without an end, as docker load does, at about 100 MB/s.
+func upload(args []string) error {
+	conn, err := net.Dial("unix", args[0])
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /images/load HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", int64(1)<<40)
+	fmt.Println("uploading")
+	junk := make([]byte, 1<<20)
+	for {
+		if _, err := conn.Write(junk); err != nil {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // forks sends requests on one connection, each by a process of its own.
@@ -499,6 +517,73 @@ func TestRunBodies(t *testing.T) {
 		}
 		if acts != 1 || size == "1" && announced != 1 {
 			t.Errorf("%s bytes: %d acts, %d announced", size, acts, announced)
+		}
+	}
+}
+
+// Uploads take nothing from others' requests, and do not keep the input from its
+// end.
+func TestRunBesideUploads(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s.sock")
+	taptest.StartServer(t, "unix", path)
+	r := start(t, Options{Socket: path})
+	for range 2 {
+		cmd := taptest.Helper(t, "upload", path)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+		if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const creates = 64
+	pids := make(map[string]int)
+	for i := range creates {
+		size := fmt.Sprint(1000 + i)
+		pids["name=c"+size], _ = taptest.Run(t, taptest.Helper(t, "slow", path, size))
+	}
+	for query, pid := range pids {
+		e := r.event(t, query, func(e *event.Event) bool { return e.Docker.Request.Query == query && meaning.IsAct(e) })
+		if d := &e.Docker; d.Client.PID != uint64(pid) || d.Request.Unread || !d.Request.CreatePrivileged {
+			t.Errorf("create by %d is %+v", pid, d)
+		}
+	}
+	r.stop() // says if it takes longer than a second
+}
+
+// A client is new once a day, whatever number of connections and runs it takes.
+func TestKnownClients(t *testing.T) {
+	var k known
+	const day = int64(24 * time.Hour)
+	curl := event.Docker{Daemon: "unix:///s", Client: event.Client{PID: 1, PPID: 7, ExePath: "/usr/bin/curl", UID: 1000}}
+	again, other, remote := curl, curl, event.Docker{Daemon: "tcp://h:2375", Insecure: true, Client: event.Client{Addr: "10.0.0.1"}}
+	again.Client.PID = 2
+	other.Client.PPID = 8
+	for n, step := range []struct {
+		d    *event.Docker
+		at   int64
+		use  bool
+		want bool
+	}{
+		{&curl, 1, false, true}, // it only waits
+		{&curl, 2, true, true},
+		{&again, 3, true, false},
+		{&other, 4, true, true},
+		{&remote, 5, true, true},
+		{&remote, 6, true, false},
+		{&again, day, true, false},
+		{&again, day + 2, true, true},
+	} {
+		if got := k.first(step.d, step.at, step.use); got != step.want {
+			t.Errorf("step %d: first is %t", n, got)
 		}
 	}
 }
