@@ -10,6 +10,7 @@
 #include "state.bpf.h"
 
 #define SHARES 4096
+#define EIGHTHS 16 /* a power of two, more than can be in the ring at once */
 #define SHARE_OF_ADDRESS (1ULL << 63)
 
 /* What a record is, which decides how full the ring may be for it: an upload
@@ -22,12 +23,12 @@ enum class {
 	CLASS_PORT,    /* all of a TCP connection */
 };
 
-/* What is in the ring of one client, at most: bytes since the ring's position
- * from, and those before it. */
+/* What is in the ring of one client: bytes by the eighth of the ring that they
+ * are in, counted on and on. */
 struct share {
-	__u64 from;
-	__u64 before, since;
+	__u64 last; /* eighth that was written to */
 	__u64 lost; /* records */
+	__u32 bytes[EIGHTHS];
 };
 
 /* By pid, or by address for a client of a port. */
@@ -48,25 +49,33 @@ static __always_inline struct share *share_of(__u64 key)
 	return bpf_map_lookup_elem(&shares, &key);
 }
 
-/* Each client may have twice as much in the ring as is free of it. One alone
- * gets two thirds, any number of them leave something for who comes next, and
- * who floods loses his own records. (Choudhury and Hahne, Dynamic queue length
- * thresholds for shared-memory packet switches, 1998.) */
-static __always_inline bool has_room(struct share *share, __u64 size, __u64 limit, __u64 used)
+/* Each client may have eight times as much in the ring as is free of it. One
+ * alone gets nearly all, any number of them leave something for who comes next,
+ * and who floods loses his own records. (Choudhury and Hahne, Dynamic queue
+ * length thresholds for shared-memory packet switches, 1998.) */
+static __always_inline bool has_room(struct share *share, __u64 size, __u64 room, __u64 limit, __u64 used)
 {
-	__u64 read = bpf_ringbuf_query(&ring, BPF_RB_CONS_POS);
+	__u64 eighth = room / 8, first, now, sum = size;
+	int i;
 
-	if (used + size > limit)
+	if (!eighth || used + size > limit)
 		return false;
-	/* All from before that position was read. */
-	if (read >= share->from) {
-		share->before = share->since;
-		share->since = 0;
-		share->from = bpf_ringbuf_query(&ring, BPF_RB_PROD_POS);
+	first = bpf_ringbuf_query(&ring, BPF_RB_CONS_POS) / eighth;
+	now = bpf_ringbuf_query(&ring, BPF_RB_PROD_POS) / eighth;
+	for (i = 1; i <= EIGHTHS; i++) {
+		if (share->last + i > now)
+			break;
+		share->bytes[(share->last + i) & (EIGHTHS - 1)] = 0;
 	}
-	if (share->before + share->since + size > 2 * (limit - used))
+	share->last = now;
+	for (i = 0; i <= 8; i++) {
+		if (first + i > now)
+			break;
+		sum += share->bytes[(first + i) & (EIGHTHS - 1)];
+	}
+	if (sum > 8 * (limit - used))
 		return false;
-	share->since += size;
+	share->bytes[now & (EIGHTHS - 1)] += size;
 	return true;
 }
 
@@ -87,7 +96,7 @@ __noinline int admit(__u64 client, __u64 size, __u32 class)
 	else if (class == CLASS_PORT)
 		limit = room / 4;
 	share = share_of(client);
-	if (share && has_room(share, size, limit, used))
+	if (share && has_room(share, size, room, limit, used))
 		return 1;
 	if (share)
 		__sync_fetch_and_add(&share->lost, 1);

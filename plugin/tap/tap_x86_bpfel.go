@@ -159,11 +159,10 @@ type tapScratch struct {
 }
 
 type tapShare struct {
-	_      structs.HostLayout
-	From   uint64
-	Before uint64
-	Since  uint64
-	Lost   uint64
+	_     structs.HostLayout
+	Last  uint64
+	Lost  uint64
+	Bytes [16]uint32
 }
 
 // Names of all BPF objects in the ELF.
