@@ -68,11 +68,11 @@ func openInput(part string, u *url.URL, c config.Config) ([]pipeline.Input, erro
 	case "http", "https":
 		name = "webhook"
 		in, err = k8saudit.ListenWebhook(u, k8saudit.WebhookOptions{
-			MaxBatchSize: c.WebhookMaxBatchSize,
-			Deadline:     c.Deadline(),
-			Certificate:  c.SSLCertificate,
-			Key:          c.SSLKey,
-			ClientCA:     c.SSLClientCA,
+			Deadline:    c.Deadline(),
+			Certificate: c.SSLCertificate,
+			Key:         c.SSLKey,
+			ClientCA:    c.SSLClientCA,
+			TokenFile:   c.WebhookTokenFile,
 		})
 	default:
 		return nil, fmt.Errorf("%s: there is no input %q; there are http, https, file, docker, docker+tcp and a path without a scheme", part, u.Scheme)

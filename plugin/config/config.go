@@ -27,7 +27,7 @@ type Config struct {
 	SSLKey               string `json:"sslKey" jsonschema:"title=TLS key,description=PEM file with the key of the https webhook. Empty if sslCertificate holds it."`
 	SSLClientCA          string `json:"sslClientCA" jsonschema:"title=TLS client CA,description=PEM file with the authorities that clients of the https webhook must have a certificate of (mutual TLS). Empty: clients need no certificate."`
 	MaxEventSize         int    `json:"maxEventSize" jsonschema:"title=Maximum event size,description=Size in bytes above which an event is shortened to its essential parts.,maximum=16777216"`
-	WebhookMaxBatchSize  int64  `json:"webhookMaxBatchSize" jsonschema:"title=Maximum webhook request size,description=Size in bytes above which the webhook refuses a request (413).,minimum=65536,maximum=268435456"`
+	WebhookTokenFile     string `json:"webhookTokenFile" jsonschema:"title=Webhook token file,description=File with the bearer tokens that senders to the webhook must show: one a line. Empty: they need none."`
 	WebhookQueueDeadline int    `json:"webhookQueueDeadline" jsonschema:"title=Webhook queue deadline,description=For how many seconds a webhook request waits for room in the queue before it is answered 429 and sent again by the API server.,minimum=1,maximum=25"`
 	MaxLineSize          int    `json:"maxLineSize" jsonschema:"title=Maximum line size,description=Size in bytes above which a line of an audit log is read only up to its objects.,minimum=262144,maximum=268435456"`
 	QueueSize            int    `json:"queueSize" jsonschema:"title=Queue size,description=How many bytes of events may wait for Falco. When there are more the inputs wait.,minimum=65536,maximum=1073741824"`
@@ -42,9 +42,6 @@ func Default() Config {
 	return Config{
 		SSLCertificate: "/etc/falco/falco.pem",
 		MaxEventSize:   256 << 10,
-		// --audit-webhook-truncate-max-batch-size of kube-apiserver is 10
-		// MiB; this leaves room around it, as k8saudit does.
-		WebhookMaxBatchSize: 12 << 20,
 		// The API server gives up after 30 s and sends again.
 		WebhookQueueDeadline: 10,
 		MaxLineSize:          16 << 20,

@@ -3,90 +3,89 @@
 package jsonstream
 
 import (
-	"errors"
+	"bytes"
 
 	"github.com/containerapi/containerapi/plugin/event"
 )
 
-// maxParsed is up to which size a text is parsed as it is. A parsed text takes
-// up to 50 times its size, so a larger one is taken apart first.
-const maxParsed = 256 << 10
-
-var errCut = errors.New("longer than the limit, and not an event that could be shortened")
-
 // Decoder reads events from texts of any size. Unlike an [event.Decoder] it
-// takes memory that does not depend on the values in the text, and reads
-// events with objects that are nested too deeply for a parser. The zero value
-// is ready. A Decoder must not be used by two goroutines at once.
+// takes memory that does not depend on the values in the text, reads events with
+// objects that are nested too deeply for a parser, and finds events in what log
+// collectors put around them. The zero value is ready. A Decoder must not be used
+// by two goroutines at once.
 type Decoder struct {
-	events event.Decoder
-	saved  []byte
+	events   event.Decoder
+	envelope envelope
 }
 
-// Decode calls each for every event in a JSON text: one event, an array or an
-// EventList. In place of what is not an event, each gets nil and the reason.
-// cut says that the text is the beginning of a longer one; the event is read
-// from it as far as it goes, and marked as shortened.
+// Decode calls each for every event in a text: one event, an array or a list of
+// events, also behind a prefix or in an envelope. In place of what is not an event,
+// each gets nil and the reason. Of an event that ends too early, because it is the
+// beginning of a longer one, it is read what is there, and the event marked as
+// shortened.
 //
 // The event is valid until each returns.
-func (d *Decoder) Decode(text []byte, cut bool, each func(*event.Event, error)) {
-	if cut {
-		if !d.salvage(text, true, each) {
-			each(nil, errCut)
-		}
+func (d *Decoder) Decode(text []byte, each func(*event.Event, error)) { d.decode(text, 0, each) }
+
+func (d *Decoder) decode(text []byte, depth int, each func(*event.Event, error)) {
+	// In an array there may be envelopes.
+	array := bytes.HasPrefix(text, []byte("["))
+	if len(text) <= maxWhole && !array && d.events.Decode(text, each) == nil {
 		return
 	}
-	if len(text) <= maxParsed {
-		err := d.events.Decode(text, each)
-		if err == nil {
+	reader := readText(text)
+	for n := 0; ; n++ {
+		item, err := reader.Next()
+		if err != nil {
+			if n == 0 {
+				each(nil, ErrNoJSON)
+			}
 			return
 		}
-		if err == event.ErrUnrecognized || End(text) < 0 {
-			each(nil, err)
-			return
-		}
-	}
-	if err := Items(text, func(item []byte) { d.Item(item, each) }); err != nil {
-		each(nil, err)
+		d.item(item, depth, each)
 	}
 }
 
-// Item calls each for one event, or with nil and the reason why it is none.
-func (d *Decoder) Item(text []byte, each func(*event.Event, error)) {
-	var err error = errBroken
-	if len(text) <= maxParsed {
-		if err = d.events.Decode(text, each); err == nil {
-			return
-		}
-	}
-	// Too large, broken, or nested too deeply for the parser: whoever may
-	// write nested objects to the API must not hide what they do with them.
-	if err == event.ErrUnrecognized || !d.salvage(text, false, each) {
-		each(nil, err)
-	}
-}
+// Item calls each as [Decoder.Decode] does for one item of a [Reader].
+func (d *Decoder) Item(item Item, each func(*event.Event, error)) { d.item(item, 0, each) }
 
-func (d *Decoder) salvage(text []byte, cut bool, each func(*event.Event, error)) bool {
-	object, lost, complete := Salvage(d.saved[:0], text)
-	if cap(object) <= maxParsed {
-		d.saved = object
+func (d *Decoder) item(item Item, depth int, each func(*event.Event, error)) {
+	if item.Err != nil {
+		each(nil, item.Err)
+		return
 	}
-	if object == nil || complete == cut {
-		return false
-	}
-	found := false
-	err := d.events.Decode(object, func(e *event.Event, err error) {
-		if e != nil {
-			e.Shortened = e.Shortened || lost
+	err := d.events.Decode(item.Text, func(e *event.Event, err error) {
+		if e != nil && item.Shortened {
+			e.Shortened = true
 		}
-		found = true
 		each(e, err)
 	})
-	if err == nil && !found {
-		return false // a list that lost its items
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+	case err == event.ErrUnrecognized:
+		d.unpack(item.Text, depth, each)
+	case item.Shortened:
 		each(nil, err)
+	default:
+		// Broken, or nested too deeply for the parser: whoever may write nested
+		// objects to the API must not hide what they do with them.
+		d.shrunk(item.Text, err, each)
 	}
-	return true
+}
+
+// shrunk decodes what an event needs of a text that could not be parsed for the
+// reason why.
+func (d *Decoder) shrunk(text []byte, why error, each func(*event.Event, error)) {
+	item, err := readText(text).shrunk(false)
+	if err == nil && item.Err == nil {
+		err = d.events.Decode(item.Text, func(e *event.Event, err error) {
+			if e != nil {
+				e.Shortened = e.Shortened || item.Shortened
+			}
+			each(e, err)
+		})
+	}
+	if err != nil || item.Err != nil {
+		each(nil, why)
+	}
 }

@@ -3,6 +3,7 @@
 package jsonstream_test
 
 import (
+	"encoding/json"
 	"runtime"
 	"strings"
 	"testing"
@@ -13,36 +14,62 @@ import (
 
 const head = `{"kind":"Event","auditID":"a1","verb":"list","user":{"username":"mallory"}`
 
+// quoted is a text as a JSON string.
+func quoted(text string) string {
+	b, err := json.Marshal(text)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
 func TestDecoder(t *testing.T) {
 	deep := strings.Repeat(`{"a":`, 1000) + "1" + strings.Repeat("}", 1000)
 	large := `"` + strings.Repeat("x", 1<<20) + `"`
 	for _, test := range []struct {
 		name, text string
-		cut        bool
 		want       string // one letter for each call: event, shortened event, malformed
 	}{
-		{"event", head + `}`, false, "e"},
-		{"list", `{"kind":"EventList","items":[` + head + `},{},` + head + `}]}`, false, "eme"},
-		{"empty list", `{"kind":"EventList","items":[]}`, false, ""},
-		{"deep object", head + `,"requestObject":` + deep + `}`, false, "e"},
-		{"deep object in a list", `[` + head + `},` + head + `,"responseObject":` + deep + `}]`, false, "ee"},
-		{"deep elsewhere", head + `,"annotations":` + deep + `}`, false, "s"},
-		{"large object", head + `,"requestObject":` + large + `}`, false, "e"},
-		{"large elsewhere", head + `,"userAgent":` + large + `}`, false, "e"},
-		{"cut", head + `,"responseObject":{"items":[`, true, "s"},
-		{"cut in a string", head + `,"userAgent":"}`, true, "s"},
-		{"cut list", `{"kind":"EventList","items":[` + head + `},`, true, "m"},
-		{"truncated", head, false, "m"},
-		{"broken", head + `,"x":y}`, false, "m"},
-		{"large and truncated", head + `,"requestObject":` + large, false, "m"},
-		{"no event", `{"a":1}`, false, "m"},
-		{"no object", `12`, false, "m"},
-		{"nothing", ``, false, "m"},
+		{"event", head + `}`, "e"},
+		{"list", `{"kind":"EventList","items":[` + head + `},{},` + head + `}]}`, "eme"},
+		{"empty list", `{"kind":"EventList","items":[]}`, ""},
+		{"deep object", head + `,"requestObject":` + deep + `}`, "e"},
+		{"deep object in a list", `[` + head + `},` + head + `,"responseObject":` + deep + `}]`, "ee"},
+		{"deep elsewhere", head + `,"annotations":` + deep + `}`, "s"},
+		{"large object", head + `,"requestObject":` + large + `}`, "e"},
+		{"large elsewhere", head + `,"userAgent":` + large + `}`, "s"},
+		{"cut", head + `,"responseObject":{"items":[`, "s"},
+		{"cut in a string", head + `,"userAgent":"}`, "s"},
+		{"cut by CloudWatch", head + `,"responseObject":{"metadata":{"name":"x[Truncated...]`, "s"},
+		{"cut list", `{"kind":"EventList","items":[` + head + `},`, "em"},
+		{"truncated", head, "s"},
+		{"broken", head + `,"x":y}`, "m"},
+		{"large and truncated", head + `,"requestObject":` + large, "s"},
+		{"byte order mark", "\ufeff" + `{"kind":"EventList","items":[` + head + `}]}`, "e"},
+		{"container runtime", `2026-09-14T10:00:00.000000000Z stdout F ` + head + `}`, "e"},
+		{"node name", `master-0.example.com ` + head + `}`, "e"},
+		{"syslog", `<14>Sep 14 10:00:00 host kube-apiserver[1]: ` + head + `}`, "e"},
+		{"json-file", `{"log":` + quoted(head+"}\n") + `,"stream":"stdout","time":"2026-09-14T10:00:00Z"}`, "e"},
+		{"json-file of klog", `{"log":"I0914 10:00:00.000000 1 server.go:1] started\n","stream":"stderr"}`, "m"},
+		{"AKS", `{"category":"kube-audit","properties":{"log":` + quoted(head+"}") + `,"pod":"kube-apiserver-1"}}`, "e"},
+		{"AKS records", `{"records":[{"properties":{"log":` + quoted(head+"}") + `}},{"properties":{"log":` + quoted(head+"}") + `}}]}`, "ee"},
+		{"CloudWatch", `{"messageType":"DATA_MESSAGE","logGroup":"g","logEvents":[{"id":"1","message":` + quoted(head+"}") + `},{"id":"2","message":` + quoted(head+"}") + `}]}`, "ee"},
+		{"CloudWatch event", `{"timestamp":1,"message":` + quoted(head+"}") + `}`, "e"},
+		{"journald", `{"MESSAGE":` + quoted(head+"}") + `,"_PID":"1"}`, "e"},
+		{"Fluent Bit", `[{"date":1,"log":` + quoted("2026-09-14T10:00:00Z stdout F "+head+"}") + `}]`, "e"},
+		{"parsed envelope", `{"log_processed":` + head + `}}`, "e"},
+		{"envelope of an envelope", `{"message":` + quoted(`{"log":`+quoted(head+"}")+`}`) + `}`, "e"},
+		{"cut in an envelope", `{"log":` + quoted(head+`,"userAgent":"x`) + `}`, "s"},
+		{"envelopes without end", strings.Repeat(`{"message":`, 20) + `1` + strings.Repeat("}", 20), "m"},
+		{"no event", `{"a":1}`, "m"},
+		{"no object", `12`, "m"},
+		{"klog", `I0914 10:00:00.000000 1 server.go:1] started`, "m"},
+		{"nothing", ``, "m"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var d jsonstream.Decoder
 			got := ""
-			d.Decode([]byte(test.text), test.cut, func(e *event.Event, err error) {
+			d.Decode([]byte(test.text), func(e *event.Event, err error) {
 				switch {
 				case err != nil:
 					got += "m"
@@ -64,6 +91,22 @@ func TestDecoder(t *testing.T) {
 	}
 }
 
+// What is no audit event of an API server, but often taken for one, is named.
+func TestShapes(t *testing.T) {
+	for text, want := range map[string]string{
+		`{"protoPayload":{"methodName":"io.k8s.core.v1.secrets.list"}}`:                     "k8saudit-gke",
+		`{"eventVersion":"1.08","eventSource":"eks.amazonaws.com","eventName":"x"}`:         "cloudtrail",
+		`{"kind":"Event","apiVersion":"v1","involvedObject":{"kind":"Pod"},"message":null}`: "--audit-log-path",
+	} {
+		var d jsonstream.Decoder
+		d.Decode([]byte(text), func(e *event.Event, err error) {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v, want %q", text, err, want)
+			}
+		})
+	}
+}
+
 // A small text of many values must not take a hundred times its size.
 func TestDecoderMemory(t *testing.T) {
 	bomb := []byte(head + `,"annotations":[1` + strings.Repeat(",1", 4<<20) + `]}`)
@@ -71,7 +114,7 @@ func TestDecoderMemory(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	events := 0
-	d.Decode(bomb, false, func(e *event.Event, err error) {
+	d.Decode(bomb, func(e *event.Event, err error) {
 		if err == nil && e.Shortened {
 			events++
 		}
@@ -86,11 +129,13 @@ func TestDecoderMemory(t *testing.T) {
 }
 
 func FuzzDecoder(f *testing.F) {
-	f.Add([]byte(`{"kind":"EventList","items":[`+head+`},{}]}`), false)
-	f.Add([]byte(head+`,"requestObject":{"a`), true)
-	f.Fuzz(func(t *testing.T, text []byte, cut bool) {
+	f.Add([]byte(`{"kind":"EventList","items":[` + head + `},{}]}`))
+	f.Add([]byte(head + `,"requestObject":{"a`))
+	f.Add([]byte(`2026-09-14T10:00:00Z stdout F ` + head + `}`))
+	f.Add([]byte(`{"logEvents":[{"message":` + quoted(head+"}") + `}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
 		var d jsonstream.Decoder
-		d.Decode(text, cut, func(e *event.Event, err error) {
+		d.Decode(text, func(e *event.Event, err error) {
 			if (e == nil) == (err == nil) {
 				t.Fatal("neither or both of an event and an error")
 			}

@@ -30,6 +30,7 @@ type Sink struct {
 	full        chan struct{} // closed when there is room again, nil if there is
 	closed      bool
 	waiting     int
+	added       int
 	events      []Event
 	malformed   []string
 	malformings int
@@ -65,6 +66,9 @@ func (s *Sink) Close() {
 
 // Waiting returns how many commits wait for room.
 func (s *Sink) Waiting() int { return get(s, func() int { return s.waiting }) }
+
+// Added returns how many events were added to batches, committed or not.
+func (s *Sink) Added() int { return get(s, func() int { return s.added }) }
 
 // Len returns how many events were committed.
 func (s *Sink) Len() int { return get(s, func() int { return len(s.events) }) }
@@ -179,6 +183,9 @@ func (b *batch) Add(e *event.Event) {
 	text := string(e.AppendJSON(nil))
 	b.events = append(b.events, Event{AuditID: strings.Clone(e.Kubernetes.AuditID), Shortened: e.Shortened, JSON: text})
 	b.size += len(text)
+	b.sink.mu.Lock()
+	b.sink.added++
+	b.sink.mu.Unlock()
 }
 
 func (b *batch) Len() int  { return len(b.events) }

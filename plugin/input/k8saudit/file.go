@@ -352,9 +352,9 @@ func (f *File) unfinished(r *lines.Reader) {
 // drain queues the lines up to the end of what r reads.
 func (f *File) drain(ctx context.Context, r *lines.Reader) error {
 	for {
-		line, cut, err := r.Next()
+		line, _, err := r.Next()
 		if err == nil {
-			f.decode(line, cut)
+			f.decode(line)
 		}
 		if f.batch.Len() > 0 && (err != nil || f.batch.Size() >= chunkSize) {
 			if err := f.batch.Commit(ctx); err != nil {
@@ -373,12 +373,12 @@ func (f *File) drain(ctx context.Context, r *lines.Reader) error {
 	}
 }
 
-func (f *File) decode(line []byte, cut bool) {
+func (f *File) decode(line []byte) {
 	if len(bytes.TrimSpace(line)) == 0 {
 		f.malformed(errNoLine)
 		return
 	}
-	f.decoder.Decode(line, cut, f.add)
+	f.decoder.Decode(line, f.add)
 }
 
 func (f *File) added(e *event.Event, err error) {

@@ -22,39 +22,43 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/net/netutil"
-
-	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/input"
 	"github.com/containerapi/containerapi/plugin/jsonstream"
 )
 
 const (
-	defaultBatchSize = 12 << 20
-	defaultDeadline  = 10 * time.Second
+	defaultDeadline = 10 * time.Second
 	// senderTimeout is how long an API server waits for an answer:
 	// defaultRequestTimeout in k8s.io/apiserver/pkg/util/webhook.
 	senderTimeout = 30 * time.Second
 
-	// headerTimeout is how long a client may take for the head of a request.
+	// headerTimeout is how long a client may take for the head of a request, and
+	// answerTimeout for taking the answer.
 	headerTimeout = 5 * time.Second
+	answerTimeout = 10 * time.Second
 
-	maxConnections = 256
-	// maxBodies is how many bodies are in memory at once.
-	maxBodies = 8
+	// maxStreams is how many requests there may be at once on a connection over
+	// HTTP/2.
+	maxStreams = 8
+	// longEvents is how many events of more than 16 KiB are in memory at once, each
+	// with up to 256 KiB. Further ones are shortened.
+	longEvents = 32
+	// batchSize is how many bytes of events are queued at once.
+	batchSize = 256 << 10
+
+	// healthPath answers a probe.
+	healthPath = "/healthz"
 )
 
 var (
 	errStopped = errors.New("the plugin is shutting down")
 	errFull    = errors.New("the event queue is full, try again")
+	errBusy    = errors.New("too many requests wait for the event queue, try again")
 )
 
 // WebhookOptions are the settings of a [Webhook]. The zero value stands for
 // the defaults.
 type WebhookOptions struct {
-	// MaxBatchSize is the largest accepted body in bytes, counted before and
-	// after it is unpacked; by default 12 MiB.
-	MaxBatchSize int64
 	// Deadline is how long a request waits for room in the queue before it is
 	// answered with 429; by default 10 s. It must be below the 30 s after
 	// which an API server gives up.
@@ -65,6 +69,10 @@ type WebhookOptions struct {
 	// ClientCA is a PEM file. If it is set, a client must show a certificate
 	// that was signed by one of the certificates in it.
 	ClientCA string
+	// TokenFile holds one bearer token a line. If it is set, a request must show
+	// one of them, beside a certificate if ClientCA is set, too. It is read again
+	// when it changes.
+	TokenFile string
 }
 
 // Webhook receives what an API server sends to --audit-webhook-config-file.
@@ -74,18 +82,26 @@ type Webhook struct {
 	path     string
 	listener net.Listener
 	tls      *certificates // nil for http
+	tokens   *tokens       // nil if none is asked for
 
 	sink     input.Sink
-	bodies   chan struct{} // one for each body in memory
-	turn     chan struct{} // held from the last look at delivered to the end of Commit
-	lastFull atomic.Int64  // when a full queue was logged, Unix seconds
+	bodies   bodies
+	requests sync.Pool    // of *request
+	lastFull atomic.Int64 // when a full queue was logged, Unix seconds
 
-	mu        sync.Mutex
-	delivered *delivered
-	stopped   bool
-	running   sync.WaitGroup
+	// turn is held by the one request whose events are decoded and queued, so that
+	// what is said of an event is decided in the order in which they are delivered.
+	// It guards what follows.
+	turn      chan struct{}
+	decoder   jsonstream.Decoder
+	batch     input.Batch // decoded once, and kept while there is no room
+	delivered *delivered  // also what is in batch
+	// left has a value when a request left events in batch.
+	left chan struct{}
 
-	deliveries sync.Pool
+	mu      sync.Mutex
+	stopped bool
+	running sync.WaitGroup
 }
 
 var _ input.Input = (*Webhook)(nil)
@@ -106,7 +122,6 @@ func ListenWebhook(u *url.URL, o WebhookOptions) (*Webhook, error) {
 
 // newWebhook returns a webhook that does not listen yet.
 func newWebhook(u *url.URL, o WebhookOptions) (*Webhook, error) {
-	o.MaxBatchSize = cmp.Or(o.MaxBatchSize, defaultBatchSize)
 	o.Deadline = cmp.Or(o.Deadline, defaultDeadline)
 	switch {
 	case u.Scheme != "http" && u.Scheme != "https":
@@ -115,20 +130,26 @@ func newWebhook(u *url.URL, o WebhookOptions) (*Webhook, error) {
 		return nil, errors.New("no port, write one as in http://:9765/k8s-audit")
 	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("only a host, a port and a path can be given")
-	case o.MaxBatchSize < 0:
-		return nil, fmt.Errorf("largest batch of %d bytes is below 0", o.MaxBatchSize)
 	case o.Deadline < 0 || o.Deadline >= senderTimeout:
 		return nil, fmt.Errorf("deadline of %v is not between 0 and the %v after which an API server gives up", o.Deadline, senderTimeout)
 	}
 	w := &Webhook{
 		options:   o,
 		path:      cmp.Or(u.Path, "/"),
-		bodies:    make(chan struct{}, maxBodies),
+		bodies:    bodies{open: make(map[*body]bool)},
 		turn:      make(chan struct{}, 1),
+		left:      make(chan struct{}, 1),
 		delivered: newDelivered(),
 	}
+	room := jsonstream.NewRoom(longEvents)
+	w.requests.New = func() any { return &request{reader: jsonstream.NewReader(nil, false, room)} }
+	var err error
+	if o.TokenFile != "" {
+		if w.tokens, err = newTokens(o.TokenFile); err != nil {
+			return nil, err
+		}
+	}
 	if u.Scheme == "https" {
-		var err error
 		if w.tls, err = newCertificates(o); err != nil {
 			return nil, err
 		}
@@ -144,37 +165,34 @@ func (w *Webhook) Close() error { return w.listener.Close() }
 
 // Run implements input.Input.
 func (w *Webhook) Run(ctx context.Context, sink input.Sink) error {
-	w.sink = sink
-	w.deliveries.New = func() any { return &delivery{batch: sink.Batch()} }
+	w.sink, w.batch = sink, sink.Batch()
 	base, stop := context.WithCancelCause(context.Background())
 	defer stop(errStopped)
+	places := listen(w.listener)
 	server := &http.Server{
 		Handler:           http.HandlerFunc(w.handle),
 		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnContext:       places.context,
+		ConnState:         places.state,
 		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      90 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          log.New(serverLog{w}, "", 0),
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 32, MaxReceiveBufferPerConnection: 256 << 10},
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: 256 << 10},
 	}
 	served := make(chan error, 1)
-	listener := netutil.LimitListener(w.listener, maxConnections)
 	if w.tls == nil {
-		go func() { served <- server.Serve(listener) }()
+		go func() { served <- server.Serve(places) }()
 	} else {
 		server.TLSConfig = &tls.Config{
 			MinVersion:         tls.VersionTLS12,
 			NextProtos:         []string{"h2", "http/1.1"},
 			GetConfigForClient: w.tlsConfig,
 		}
-		go func() { served <- server.ServeTLS(listener, "", "") }()
+		go func() { served <- server.ServeTLS(places, "", "") }()
 	}
-	sink.Info("receiving Kubernetes audit events at %s", w.url)
-	if addr, ok := w.Addr().(*net.TCPAddr); ok && !addr.IP.IsLoopback() && w.options.ClientCA == "" {
-		sink.Info("webhook %s asks for no client certificate: whoever reaches it can add events", w.url)
-	}
+	w.running.Go(func() { w.flush(base) })
+	w.greet()
 
 	var err error
 	select {
@@ -200,6 +218,20 @@ func (w *Webhook) Run(ctx context.Context, sink input.Sink) error {
 	return nil
 }
 
+// greet logs where the webhook listens, and what it lacks.
+func (w *Webhook) greet() {
+	w.sink.Info("receiving Kubernetes audit events at %s", w.url)
+	if addr, ok := w.Addr().(*net.TCPAddr); !ok || addr.IP.IsLoopback() {
+		return
+	}
+	switch {
+	case w.options.ClientCA == "" && w.tokens == nil:
+		w.sink.Info("webhook %s asks for neither a client certificate nor a token: whoever reaches it can add events", w.url)
+	case w.tls == nil:
+		w.sink.Info("webhook %s gets its token in the clear: use https", w.url)
+	}
+}
+
 func (w *Webhook) tlsConfig(*tls.ClientHelloInfo) (*tls.Config, error) {
 	config, reloaded, err := w.tls.current()
 	if err != nil {
@@ -216,20 +248,11 @@ type serverLog struct{ *Webhook }
 
 func (l serverLog) Write(line []byte) (int, error) {
 	text, _, _ := bytes.Cut(line, []byte("\n")) // no stack
-	// Health checks and port scans connect and close.
-	if !bytes.HasSuffix(text, []byte(": EOF")) {
+	// Health checks and port scans connect and close; others are closed here.
+	if !bytes.HasSuffix(text, []byte(": EOF")) && !bytes.HasSuffix(text, []byte(net.ErrClosed.Error())) {
 		l.sink.Malformed(fmt.Errorf("webhook %s: %s", l.url, text))
 	}
 	return len(line), nil
-}
-
-// delivery is what the processing of one request needs.
-type delivery struct {
-	body    []byte
-	gzip    gzip.Reader
-	decoder jsonstream.Decoder
-	batch   input.Batch
-	hashes  []uint64 // of the events in batch
 }
 
 // refusal is a request that is not answered with 200.
@@ -250,11 +273,17 @@ func (w *Webhook) handle(out http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer w.running.Done()
+	defer handled(r)()
 
+	if probe(out, r, w.path) {
+		return
+	}
 	refused := w.check(r)
 	if refused == nil {
+		proven(r)
 		refused = w.deliver(out, r)
 	}
+	_ = http.NewResponseController(out).SetWriteDeadline(time.Now().Add(answerTimeout))
 	if refused == nil {
 		out.WriteHeader(http.StatusOK)
 		return
@@ -266,8 +295,8 @@ func (w *Webhook) handle(out http.ResponseWriter, r *http.Request) {
 			w.sink.Info("webhook %s: event queue is full, senders are asked to try again", w.url)
 		}
 	case http.StatusServiceUnavailable:
-	case http.StatusMethodNotAllowed:
-		out.Header().Set("Allow", http.MethodPost)
+	case http.StatusUnauthorized:
+		out.Header().Set("WWW-Authenticate", "Bearer")
 		fallthrough
 	default:
 		w.sink.Malformed(fmt.Errorf("webhook %s: request from %s refused: %s", w.url, r.RemoteAddr, refused.reason))
@@ -275,197 +304,134 @@ func (w *Webhook) handle(out http.ResponseWriter, r *http.Request) {
 	http.Error(out, refused.reason, refused.status)
 }
 
+// probe answers a request that only asks whether somebody is there, as a kubelet
+// does, and reports whether it is one. It is nothing to log.
+func probe(out http.ResponseWriter, r *http.Request, path string) bool {
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return false
+	case r.URL.Path == healthPath:
+		fmt.Fprintln(out, "ok")
+	case r.URL.Path == path:
+		out.Header().Set("Allow", http.MethodPost)
+		http.Error(out, "the method is not POST", http.StatusMethodNotAllowed)
+	default:
+		http.Error(out, "wrong path", http.StatusNotFound)
+	}
+	return true
+}
+
 // check refuses a request for what its head says.
 func (w *Webhook) check(r *http.Request) *refusal {
+	if w.tokens != nil {
+		reloaded, err := w.tokens.refresh()
+		if err != nil {
+			w.sink.Info("webhook %s keeps its last token: %v", w.url, err)
+		}
+		if reloaded {
+			w.sink.Info("webhook %s uses a new token", w.url)
+		}
+		if !w.tokens.allow(r.Header.Get("Authorization")) {
+			return &refusal{http.StatusUnauthorized, "no valid bearer token"}
+		}
+	}
 	if r.URL.Path != w.path {
 		return &refusal{http.StatusNotFound, "wrong path"}
 	}
 	if r.Method != http.MethodPost {
 		return &refusal{http.StatusMethodNotAllowed, "the method is not POST"}
 	}
-	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/json" {
-		return &refusal{http.StatusUnsupportedMediaType, "the Content-Type is not application/json"}
+	if kinds[mediaType(r)] == 0 {
+		return &refusal{http.StatusUnsupportedMediaType, "the Content-Type is neither application/json nor application/x-ndjson"}
 	}
 	switch r.Header.Get("Content-Encoding") {
 	case "", "identity", "gzip":
 	default:
 		return &refusal{http.StatusUnsupportedMediaType, "the Content-Encoding is not gzip"}
 	}
-	if r.ContentLength > w.options.MaxBatchSize {
-		return w.tooLarge()
-	}
 	return nil
 }
 
-func (w *Webhook) tooLarge() *refusal {
-	return &refusal{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than the limit of %d bytes", w.options.MaxBatchSize)}
+// kind is how the JSON texts of a body are laid out.
+type kind uint8
+
+const (
+	anyLayout kind = iota + 1
+	onLines        // one a line
+)
+
+// kinds are the types of bodies that are read. A browser sends none of them to
+// another site without asking it.
+var kinds = map[string]kind{
+	"application/json":          anyLayout,
+	"application/x-ndjson":      onLines,
+	"application/ndjson":        onLines,
+	"application/jsonl":         onLines,
+	"application/x-jsonlines":   onLines,
+	"application/jsonlines":     onLines,
+	"application/stream+json":   onLines,
+	"application/x-json-stream": onLines,
 }
 
-// deliver queues the events in the request's body, all of them or none.
+func mediaType(r *http.Request) string {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return kind
+}
+
+// request is what reading one request needs.
+type request struct {
+	gzip   gzip.Reader
+	reader *jsonstream.Reader
+}
+
+// deliver queues the events in the request's body, as it comes. What is queued
+// stays so if the rest cannot be read: a sender that sends all of it again brings
+// only what is missing.
 func (w *Webhook) deliver(out http.ResponseWriter, r *http.Request) *refusal {
-	start := time.Now()
-	ctx, cancel := context.WithTimeoutCause(r.Context(), w.options.Deadline, errFull)
-	defer cancel()
-	select {
-	case w.bodies <- struct{}{}:
-		defer func() { <-w.bodies }()
-	case <-ctx.Done():
-		return unqueued(ctx, ctx.Err())
+	body := w.bodies.begin(out, r)
+	if body == nil {
+		return &refusal{http.StatusTooManyRequests, errBusy.Error()}
 	}
-	left := w.options.Deadline - time.Since(start)
+	defer body.end()
+	q := w.requests.Get().(*request)
+	defer w.requests.Put(q)
+	defer q.reader.Reset(nil, false)
 
-	d := w.deliveries.Get().(*delivery)
-	defer w.deliveries.Put(d)
-	if refused := w.read(d, out, r); refused != nil {
-		return refused
-	}
-	// What the server allowed for reading must not end the wait for the queue.
-	http.NewResponseController(out).SetReadDeadline(time.Time{})
-	ctx, cancel = context.WithTimeoutCause(r.Context(), left, errFull)
-	defer cancel()
-
-	defer d.batch.Reset()
-	if refused := w.decode(d, true); refused != nil {
-		return refused
-	}
-	select {
-	case w.turn <- struct{}{}:
-		defer func() { <-w.turn }()
-	case <-ctx.Done():
-		return unqueued(ctx, ctx.Err())
-	}
-	if w.overtaken(d.hashes) {
-		d.batch.Reset()
-		w.decode(d, false)
-	}
-	if d.batch.Len() == 0 {
-		return nil
-	}
-	if err := d.batch.Commit(ctx); err != nil {
-		return unqueued(ctx, err)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, hash := range d.hashes {
-		w.delivered.add(hash)
-	}
-	return nil
-}
-
-// unqueued says why events were not queued.
-func unqueued(ctx context.Context, err error) *refusal {
-	if err != input.ErrClosed && context.Cause(ctx) == errFull {
-		return &refusal{http.StatusTooManyRequests, errFull.Error()}
-	}
-	// Also if the client went away, which then does not read this.
-	return &refusal{http.StatusServiceUnavailable, errStopped.Error()}
-}
-
-// read reads the body, unpacked, into d.body.
-func (w *Webhook) read(d *delivery, out http.ResponseWriter, r *http.Request) *refusal {
-	limit := w.options.MaxBatchSize
-	var body io.Reader = http.MaxBytesReader(out, r.Body, limit)
-	err := error(nil)
+	var source io.Reader = body
 	if r.Header.Get("Content-Encoding") == "gzip" {
-		if err = d.gzip.Reset(body); err == nil {
-			body = &d.gzip
+		if err := q.gzip.Reset(body); err != nil {
+			return unread(r, err)
 		}
+		source = &q.gzip
 	}
-	if err == nil {
-		d.body, err = appendAll(d.body[:0], io.LimitReader(body, limit+1))
-	}
-	var tooLarge *http.MaxBytesError
-	var timeout net.Error
-	switch {
-	case errors.As(err, &tooLarge) || int64(len(d.body)) > limit:
-		return w.tooLarge()
-	case context.Cause(r.Context()) != nil:
-		return unqueued(r.Context(), err)
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return &refusal{http.StatusRequestTimeout, "the body did not come in time"}
-	case err != nil:
-		return &refusal{http.StatusBadRequest, "the body cannot be read: " + err.Error()}
-	}
-	return nil
-}
-
-// appendAll appends all that r holds, growing b as it comes: a length that a
-// client only claims costs nothing.
-func appendAll(b []byte, r io.Reader) ([]byte, error) {
+	q.reader.Reset(source, kinds[mediaType(r)] == onLines)
+	d := delivery{webhook: w, patience: patience{r.Context(), w.options.Deadline}}
+	defer d.leave()
 	for {
-		if len(b) == cap(b) {
-			grown := make([]byte, len(b), max(64<<10, 2*cap(b)))
-			copy(grown, b)
-			b = grown
-		}
-		n, err := r.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
+		item, err := q.reader.Next()
 		if err == io.EOF {
-			return b, nil
+			break
 		}
 		if err != nil {
-			return b, err
+			return unread(r, err)
+		}
+		if err := d.take(item); err != nil {
+			return unqueued(err)
 		}
 	}
-}
-
-// decode puts the events of d.body that were not queued before into d.batch,
-// and says what is malformed if report is set.
-func (w *Webhook) decode(d *delivery, report bool) *refusal {
-	d.hashes = d.hashes[:0]
-	items, bad := 0, 0
-	var first error
-	each := func(e *event.Event, err error) {
-		if err == nil {
-			d.batch.Add(e)
-			return
-		}
-		if bad++; first == nil {
-			first = err
-		}
-		if report && bad > 1 {
-			w.sink.Malformed(fmt.Errorf("webhook %s: an event among others: %w", w.url, err))
-		}
-	}
-	err := jsonstream.Items(d.body, func(item []byte) {
-		items++
-		hash := w.delivered.hash(item)
-		if w.remembers(hash) {
-			return
-		}
-		before := d.batch.Len()
-		d.decoder.Item(item, each)
-		if d.batch.Len() > before {
-			d.hashes = append(d.hashes, hash)
-		}
-	})
 	switch {
-	case err != nil:
-		return &refusal{http.StatusBadRequest, err.Error()}
-	case first != nil && items == bad:
-		return &refusal{http.StatusBadRequest, first.Error()}
-	case first != nil && report:
-		w.sink.Malformed(fmt.Errorf("webhook %s: an event among others: %w", w.url, first))
+	case d.bad != nil && d.good == 0:
+		return &refusal{http.StatusBadRequest, d.bad.Error()}
+	case d.bad != nil:
+		w.amongOthers(d.bad)
+	case q.reader.Empty():
+		return &refusal{http.StatusBadRequest, "the body is empty"}
+	}
+	if err := d.finish(); err != nil {
+		return unqueued(err)
 	}
 	return nil
-}
-
-func (w *Webhook) remembers(hash uint64) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.delivered.has(hash)
-}
-
-// overtaken reports that another request brought one of the events since they
-// were decoded.
-func (w *Webhook) overtaken(hashes []uint64) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, hash := range hashes {
-		if w.delivered.has(hash) {
-			return true
-		}
-	}
-	return false
 }

@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -22,6 +24,12 @@ import (
 
 	"github.com/containerapi/containerapi/plugin/input/inputtest"
 )
+
+func (b *bodies) len() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.open)
+}
 
 // server is a running webhook and a client for it.
 type server struct {
@@ -127,6 +135,7 @@ func (s *server) answer(ctx context.Context, body io.Reader, change ...func(*htt
 	}
 	answer, err := s.client.Do(r)
 	if err != nil {
+		s.t.Log(err)
 		return 0, nil
 	}
 	defer answer.Body.Close()
@@ -187,12 +196,29 @@ func TestWebhookAccepts(t *testing.T) {
 	}
 	once(t, s.sink, []string{"a", "b", "c", "d", "e", "f", "deep", "g", "h"})
 	s.wantMalformed(0, "")
+	// The same event, whatever is around it.
+	for _, body := range []struct{ text, kind string }{
+		{audit("n1") + "\n" + audit("n2") + "\n", "application/x-ndjson"},
+		{audit("n1") + "\n" + audit("n3") + "\n", "application/json"},
+		{"\ufeff" + list("n4"), "application/json"},
+		{list("n5") + list("n6"), "application/json"},
+		{`[{"date":1,"log":"2026-09-14T10:00:00Z stdout F ` + strings.ReplaceAll(audit("n7"), `"`, `\"`) + `"}]`, "application/json"},
+		{list("n8", "n9")[:270], "application/json"}, // the second one is cut
+	} {
+		if status := s.send(strings.NewReader(body.text), header("Content-Type", body.kind)); status != 200 {
+			t.Errorf("%s: status %d", body.text, status)
+		}
+	}
+	once(t, s.sink, []string{"a", "b", "c", "d", "e", "f", "deep", "g", "h", "n1", "n2", "n3", "n4", "n5", "n6", "n7", "n8", "n9"})
+	s.wantMalformed(1, "ends too early")
 	// Some are no events: the rest must not be sent for ever.
 	if status := s.send(strings.NewReader(`{"kind":"EventList","items":[` + audit("i") + `,{"s3cret":1},"s3cret"]}`)); status != 200 {
 		t.Errorf("some malformed: status %d", status)
 	}
-	once(t, s.sink, []string{"a", "b", "c", "d", "e", "f", "deep", "g", "h", "i"})
-	s.wantMalformed(2, "among others")
+	if n := s.sink.Len(); n != 19 {
+		t.Errorf("%d events", n)
+	}
+	s.wantMalformed(3, "among others")
 	if strings.Contains(s.sink.MalformedText(), "s3cret") {
 		t.Errorf("the log quotes the input: %s", s.sink.MalformedText())
 	}
@@ -201,43 +227,35 @@ func TestWebhookAccepts(t *testing.T) {
 
 func TestWebhookRefuses(t *testing.T) {
 	t.Cleanup(inputtest.Leaks(t))
-	const limit = 1 << 20
-	large := list("x") + strings.Repeat(" ", limit)
 	for _, test := range []struct {
 		name   string
 		status int
 		body   io.Reader
 		change func(*http.Request)
 	}{
-		{"method", 405, nil, func(r *http.Request) { r.Method = http.MethodGet }},
 		{"path", 404, strings.NewReader(list("x")), func(r *http.Request) { r.URL.Path = "/k8s-audit/s3cret" }},
 		{"no type", 415, strings.NewReader(list("x")), func(r *http.Request) { r.Header.Del("Content-Type") }},
 		{"type", 415, strings.NewReader(list("x")), header("Content-Type", "text/application/json")},
 		{"encoding", 415, strings.NewReader(list("x")), header("Content-Encoding", "zstd")},
-		{"large", 413, strings.NewReader(large), nil},
-		{"large, of unknown length", 413, io.MultiReader(strings.NewReader(large)), nil},
-		{"gzip bomb", 413, packed(large), header("Content-Encoding", "gzip")},
+		{"method", 405, nil, func(r *http.Request) { r.Method = http.MethodPut }},
 		{"not gzip", 400, strings.NewReader(list("x")), header("Content-Encoding", "gzip")},
 		{"gzip cut off", 400, io.LimitReader(packed(list("x")), 50), header("Content-Encoding", "gzip")},
 		{"empty", 400, nil, nil},
 		{"broken", 400, strings.NewReader(`{"auditID":s3cret}`), nil},
-		{"truncated", 400, strings.NewReader(list("x", "y")[:200]), nil},
-		{"two", 400, strings.NewReader(list("x") + list("y")), nil},
+		{"truncated", 400, strings.NewReader(list("x", "y")[:80]), nil},
+		{"no JSON", 400, strings.NewReader("s3cret"), nil},
 		{"no event", 400, strings.NewReader(`{"s3cret":"s3cret"}`), nil},
 		{"no object", 400, strings.NewReader(`"s3cret"`), nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := serve(t, "http://localhost:0/k8s-audit", WebhookOptions{MaxBatchSize: limit})
+			s := serve(t, "http://localhost:0/k8s-audit", WebhookOptions{})
 			change := test.change
 			if change == nil {
 				change = func(*http.Request) {}
 			}
-			status, head := s.answer(t.Context(), test.body, change)
+			status := s.send(test.body, change)
 			if status != test.status {
 				t.Errorf("status %d, want %d", status, test.status)
-			}
-			if status == 405 && head.Get("Allow") != "POST" {
-				t.Error("405 without Allow: POST")
 			}
 			if s.sink.Len() != 0 {
 				t.Errorf("queued %v", s.sink.Events())
@@ -272,7 +290,8 @@ func TestListenErrors(t *testing.T) {
 		{"http://:0/?a=b", WebhookOptions{}, "only a host"},
 		{"http://" + taken.Addr().String(), WebhookOptions{}, "in use"},
 		{"http://:0", WebhookOptions{Deadline: time.Minute}, "deadline"},
-		{"http://:0", WebhookOptions{MaxBatchSize: -1}, "batch"},
+		{"http://:0", WebhookOptions{TokenFile: "/missing"}, "/missing"},
+		{"http://:0", WebhookOptions{TokenFile: os.DevNull}, "is empty"},
 		{"https://:0", WebhookOptions{}, "needs a certificate"},
 		{"https://:0", WebhookOptions{Certificate: "/missing.pem"}, "/missing.pem"},
 	} {
@@ -297,29 +316,54 @@ func (zeros) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// No body is refused for its size, and none takes memory for it.
 func TestHugeBody(t *testing.T) {
-	s := serve(t, "http://:0", WebhookOptions{})
 	const size = 300 << 20
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	status := s.send(struct{ io.Reader }{io.LimitReader(zeros{}, size)})
-	if status != 413 && status != 0 { // the connection is cut while it sends
-		t.Errorf("streamed: status %d", status)
-	}
-	part, err := io.ReadAll(packed(strings.Repeat("\x00", 1<<20)))
+	text := strings.TrimSuffix(audit("a"), "}") + `,"requestURI":"/api?`
+	const end = `","sourceIPs":["192.0.2.1"]}`
+	part, err := io.ReadAll(packed(strings.Repeat("&", 1<<20)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	bomb := bytes.NewReader(bytes.Repeat(part, size>>20))
-	if status := s.send(bomb, header("Content-Encoding", "gzip")); status != 413 {
-		t.Errorf("packed: status %d", status)
+	for name, body := range map[string]io.Reader{
+		"streamed": io.MultiReader(strings.NewReader(text), io.LimitReader(letters{}, size), strings.NewReader(end)),
+		"packed":   io.MultiReader(packed(text), bytes.NewReader(bytes.Repeat(part, size>>20)), packed(end)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, "http://:0", WebhookOptions{})
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			change := []func(*http.Request){}
+			if name == "packed" {
+				change = append(change, header("Content-Encoding", "gzip"))
+			}
+			if status := s.send(struct{ io.Reader }{body}, change...); status != 200 {
+				t.Errorf("status %d", status)
+			}
+			runtime.ReadMemStats(&after)
+			if grown := after.TotalAlloc - before.TotalAlloc; grown > 8<<20 {
+				t.Errorf("allocated %d bytes", grown)
+			}
+			once(t, s.sink, []string{"a"})
+			if e := s.sink.Decoded(t)[0].Kubernetes; e.Verb != "list" || e.Peer() != "192.0.2.1" {
+				t.Errorf("verb %q, peer %q", e.Verb, e.Peer())
+			}
+		})
 	}
-	runtime.ReadMemStats(&after)
-	if grown := after.TotalAlloc - before.TotalAlloc; grown > 100<<20 {
-		t.Errorf("allocated %d bytes", grown)
+	// What never becomes an event ends.
+	s := serve(t, "http://:0", WebhookOptions{})
+	if status := s.send(struct{ io.Reader }{io.LimitReader(zeros{}, size)}); status != 400 && status != 0 { // the connection is cut while it sends
+		t.Errorf("zeros: status %d", status)
 	}
-	s.sink.Eventually(t, "both are reported", func() bool { return s.sink.MalformedCount() == 2 })
-	s.wantMalformed(2, "larger than the limit")
+}
+
+type letters struct{}
+
+func (letters) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
 }
 
 // While the queue is full senders get 429; trying again brings every event in,
@@ -382,7 +426,7 @@ func TestDuplicates(t *testing.T) {
 		})
 	}
 	s.sink.Eventually(t, "a request waits", func() bool { return s.sink.Waiting() == 1 })
-	s.sink.Eventually(t, "all requests are read", func() bool { return len(s.hook.bodies) == 5 })
+	s.sink.Eventually(t, "all requests are read", func() bool { return s.hook.bodies.len() == 5 })
 	s.sink.SetFull(false)
 	senders.Wait()
 	if status := s.send(strings.NewReader(list("c", "b", "d"))); status != 200 {
@@ -398,15 +442,184 @@ func TestDuplicates(t *testing.T) {
 
 func TestDelivered(t *testing.T) {
 	d := newDelivered()
-	for i := range uint64(3 * maxDelivered) {
-		d.add(i)
+	for i := range uint64(3*maxDelivered + 10) {
 		d.add(i)
 	}
-	if d.hashes.Len() != maxDelivered {
-		t.Errorf("remembers %d", d.hashes.Len())
+	if n := len(d.newer) + len(d.older); n > 2*maxDelivered {
+		t.Errorf("remembers %d", n)
 	}
-	if !d.has(3*maxDelivered-1) || !d.has(2*maxDelivered) || d.has(2*maxDelivered-1) {
+	if !d.has(3*maxDelivered+9) || !d.has(2*maxDelivered+10) || d.has(2*maxDelivered-1) {
 		t.Error("does not remember the last ones")
+	}
+}
+
+// What was decoded while the queue was full is neither decoded nor remembered again,
+// and is not lost if its sender never comes back.
+func TestLeftEvents(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := servePipes(t, WebhookOptions{Deadline: time.Second})
+		s.sink.SetFull(true)
+		for range 5 {
+			if status := s.send(strings.NewReader(list("a", "b"))); status != 429 {
+				t.Errorf("status %d, want 429", status)
+			}
+		}
+		if n := s.sink.Added(); n != 2 {
+			t.Errorf("%d events were added to a batch, want each of 2 once", n)
+		}
+		s.sink.SetFull(false)
+		synctest.Wait()
+		once(t, s.sink, []string{"a", "b"})
+	})
+}
+
+// An event that two deliveries bring at once is one, also if the first to bring it
+// is broken off.
+func TestOverlappingDeliveries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := servePipes(t, WebhookOptions{})
+		r, w := io.Pipe()
+		ctx, cancel := context.WithCancel(t.Context())
+		first := make(chan int)
+		go func() { first <- s.sendContext(ctx, r) }()
+		io.WriteString(w, `{"kind":"EventList","items":[`+audit("a")+","+audit("b"))
+		synctest.Wait()
+		if status := s.send(strings.NewReader(list("b", "a", "c"))); status != 200 {
+			t.Errorf("status %d", status)
+		}
+		once(t, s.sink, []string{"a", "b", "c"})
+		cancel()
+		w.CloseWithError(io.ErrUnexpectedEOF)
+		<-first
+		if status := s.send(strings.NewReader(list("a", "b", "d"))); status != 200 {
+			t.Errorf("status %d", status)
+		}
+		once(t, s.sink, []string{"a", "b", "c", "d"})
+	})
+}
+
+func TestToken(t *testing.T) {
+	path := writeFile(t, filepath.Join(t.TempDir(), "token"), []byte("first\nsecond\n"))
+	s := serve(t, "http://:0", WebhookOptions{TokenFile: path})
+	try := func(authorization string, want int) {
+		t.Helper()
+		if status := s.send(strings.NewReader(list("a")), header("Authorization", authorization)); status != want {
+			t.Errorf("%q: status %d, want %d", authorization, status, want)
+		}
+	}
+	try("Bearer first", 200)
+	try("bearer second", 200)
+	for _, wrong := range []string{"", "Bearer", "Bearer ", "Bearer firs", "Bearer first second", "Basic first", "first", "Bearer first\tsecond"} {
+		try(wrong, 401)
+	}
+	writeFile(t, path, []byte("\n"))
+	try("Bearer first", 200) // in the midst of being written
+	writeFile(t, path, []byte("another"))
+	try("Bearer first", 401)
+	try("Bearer another", 200)
+	os.Remove(path)
+	try("Bearer another", 200)
+	if n := strings.Count(s.sink.InfoText(), "keeps its last token"); n != 2 {
+		t.Errorf("the problem is logged %d times", n)
+	}
+	if text := s.sink.LogText(); strings.Contains(text, "first") || strings.Contains(text, "another") {
+		t.Errorf("the log has a token: %s", text)
+	}
+}
+
+// A probe is answered, and is nothing to log.
+func TestProbe(t *testing.T) {
+	s := serve(t, "http://:0/k8s-audit", WebhookOptions{TokenFile: writeFile(t, filepath.Join(t.TempDir(), "token"), []byte("x"))})
+	base := "http://" + s.hook.Addr().String()
+	for path, want := range map[string]int{"/healthz": 200, "/k8s-audit": 405, "/": 404} {
+		answer, err := s.client.Get(base + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != want || want == 405 && answer.Header.Get("Allow") != "POST" {
+			t.Errorf("GET %s: status %d, want %d", path, answer.StatusCode, want)
+		}
+	}
+	s.wantMalformed(0, "")
+}
+
+// Whoever says nothing, or nothing more, keeps nobody out.
+func TestManyConnections(t *testing.T) {
+	silent := func(t *testing.T, s *server, n int) {
+		for range n {
+			c, err := net.Dial("tcp", s.hook.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+		}
+	}
+	idle := func(t *testing.T, s *server, n int) {
+		for range n {
+			c, err := net.Dial("tcp", s.hook.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { c.Close() })
+			fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]")
+		}
+	}
+	for name, crowd := range map[string]func(*testing.T, *server, int){"silent": silent, "idle": idle} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, "http://:0", WebhookOptions{})
+			var ids []string
+			for i := range 10 {
+				ids = append(ids, fmt.Sprint(i))
+				begin := time.Now()
+				if status := s.send(strings.NewReader(list(ids[i]))); status != 200 || time.Since(begin) > 2*time.Second {
+					t.Fatalf("status %d after %v", status, time.Since(begin))
+				}
+				if i%3 == 2 {
+					s.client.CloseIdleConnections()
+				}
+				crowd(t, s, maxConnections/4)
+			}
+			once(t, s.sink, ids)
+		})
+	}
+}
+
+// Those who may send keep their connections, whoever comes.
+func TestProvenStay(t *testing.T) {
+	l := listen(nil)
+	add := func(address string, change func(*connection)) *connection {
+		c := &connection{Conn: nil, listener: l, address: address, since: time.Now()}
+		change(c)
+		if dropped := l.add(c); dropped != nil {
+			return dropped
+		}
+		return nil
+	}
+	for range 100 {
+		add("api-server", func(c *connection) { c.proven = true })
+	}
+	for range maxConnections {
+		add("stranger", func(c *connection) {})
+	}
+	for i := range 3 * maxConnections {
+		add(fmt.Sprint(i), func(c *connection) { c.spoke = i%2 == 0 })
+	}
+	kept := 0
+	for c := range l.open {
+		if c.proven {
+			kept++
+		}
+	}
+	if kept != 100 || len(l.open) != maxConnections {
+		t.Errorf("of %d connections %d are those of the API server, want 100", len(l.open), kept)
+	}
+	// One of an address of its own comes in, also where all others said something.
+	for c := range l.open {
+		c.spoke = true
+	}
+	if dropped := add("newcomer", func(*connection) {}); dropped == nil || dropped.address == "newcomer" || dropped.proven {
+		t.Errorf("dropped %+v", dropped)
 	}
 }
 
@@ -420,41 +633,100 @@ func TestClientGone(t *testing.T) {
 	s.sink.Eventually(t, "the request waits", func() bool { return s.sink.Waiting() == 1 })
 	cancel()
 	<-done
-	s.sink.Eventually(t, "it waits no more", func() bool { return s.sink.Waiting() == 0 })
+	s.sink.Eventually(t, "its body is done with", func() bool { return s.hook.bodies.len() == 0 })
 	s.sink.SetFull(false)
-	if status := s.send(strings.NewReader(list("b"))); status != 200 {
+	if status := s.send(strings.NewReader(list("a", "b"))); status != 200 {
 		t.Errorf("status %d", status)
 	}
-	once(t, s.sink, []string{"b"})
+	once(t, s.sink, []string{"a", "b"})
 	s.stop()
 }
 
-// Bodies beyond the number that may be in memory wait, then are refused.
+// Slow bodies keep no other out: the one that is the furthest behind goes.
 func TestManyBodies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := servePipes(t, WebhookOptions{})
 		var slow []*io.PipeWriter
 		var senders sync.WaitGroup
-		for range maxBodies {
+		var ended atomic.Int64
+		for range maxBodies + 40 {
 			r, w := io.Pipe()
 			slow = append(slow, w)
-			senders.Go(func() { s.send(r) })
+			senders.Go(func() {
+				if status := s.send(r); status != 400 {
+					ended.Add(1)
+				}
+			})
+			synctest.Wait()
+			// All others say a little all the time.
+			for _, w := range slow {
+				go w.Write([]byte(" "))
+			}
+			time.Sleep(50 * time.Millisecond)
 		}
-		synctest.Wait()
-		if n := len(s.hook.bodies); n != maxBodies {
-			t.Fatalf("%d bodies are being read, want %d", n, maxBodies)
+		for range 20 {
+			if status := s.send(strings.NewReader(list("a"))); status != 200 {
+				t.Errorf("status %d", status)
+			}
 		}
-		begin := time.Now()
-		if status := s.send(strings.NewReader(list("a"))); status != 429 || time.Since(begin) != defaultDeadline {
-			t.Errorf("status %d after %v, want 429 after %v", status, time.Since(begin), defaultDeadline)
+		if n := ended.Load(); n < 40 || n > 41 {
+			t.Errorf("%d slow bodies were ended, want 40 or 41", n)
 		}
 		for _, w := range slow {
-			w.Close()
+			w.CloseWithError(io.EOF)
 		}
 		senders.Wait()
-		if status := s.send(strings.NewReader(list("a"))); status != 200 {
+	})
+}
+
+// While all bodies that are read wait for the queue, further ones are refused at once
+// and come again.
+func TestBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := servePipes(t, WebhookOptions{})
+		s.sink.SetFull(true)
+		var senders sync.WaitGroup
+		var ids []string
+		for i := range maxBodies {
+			ids = append(ids, fmt.Sprint(i))
+			senders.Go(func() {
+				for s.send(strings.NewReader(list(ids[i]))) != 200 {
+					time.Sleep(time.Second)
+				}
+			})
+		}
+		synctest.Wait()
+		begin := time.Now()
+		if status := s.send(strings.NewReader(list("x"))); status != 429 || time.Since(begin) != 0 {
+			t.Errorf("status %d after %v, want 429 at once", status, time.Since(begin))
+		}
+		time.Sleep(time.Minute)
+		s.sink.SetFull(false)
+		senders.Wait()
+		once(t, s.sink, ids)
+	})
+}
+
+// A body that stops without an end is ended.
+func TestSilentBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := servePipes(t, WebhookOptions{})
+		r, w := io.Pipe()
+		go func() {
+			io.WriteString(w, "["+audit("a")+",")
+			<-t.Context().Done()
+			w.CloseWithError(io.EOF)
+		}()
+		begin := time.Now()
+		if status := s.send(r); status != 408 && status != 0 || time.Since(begin) != bodyTimeout {
+			t.Errorf("status %d after %v, want 408 after %v", status, time.Since(begin), bodyTimeout)
+		}
+		// What came before is there, and not twice if all is sent again.
+		s.sink.Eventually(t, "the event is queued", func() bool { return s.sink.Len() == 1 })
+		if status := s.send(strings.NewReader(list("a", "b"))); status != 200 {
 			t.Errorf("status %d", status)
 		}
+		once(t, s.sink, []string{"a", "b"})
 	})
 }
 
@@ -513,7 +785,7 @@ func TestStop(t *testing.T) {
 				}
 			})
 		}
-		s.sink.Eventually(t, "all requests wait", func() bool { return s.sink.Waiting() == 1 && len(s.hook.bodies) == 3 })
+		s.sink.Eventually(t, "all requests wait", func() bool { return s.sink.Waiting() == 1 && s.hook.bodies.len() == 3 })
 		s.stop()
 		w.Close()
 		senders.Wait()
@@ -539,7 +811,7 @@ func TestClosedQueue(t *testing.T) {
 
 func FuzzWebhook(f *testing.F) {
 	u, _ := url.Parse("http://127.0.0.1:0/")
-	hook, err := ListenWebhook(u, WebhookOptions{MaxBatchSize: 1 << 16})
+	hook, err := ListenWebhook(u, WebhookOptions{})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -549,8 +821,7 @@ func FuzzWebhook(f *testing.F) {
 	zipped, _ := io.ReadAll(packed(list("c")))
 	f.Add(zipped, "application/json", "gzip")
 	sink := new(inputtest.Sink)
-	hook.sink = sink
-	hook.deliveries.New = func() any { return &delivery{batch: sink.Batch()} }
+	hook.sink, hook.batch = sink, sink.Batch()
 	f.Fuzz(func(t *testing.T, body []byte, kind, encoding string) {
 		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
 		r.Header.Set("Content-Type", kind)

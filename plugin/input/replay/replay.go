@@ -219,7 +219,7 @@ func (r *Replay) read(ctx context.Context, source io.Reader) error {
 	}
 	reader := lines.NewReader(source, chunkSize, r.maxLine)
 	for {
-		line, cut, err := reader.Next()
+		line, _, err := reader.Next()
 		last := err == io.EOF
 		if last {
 			line, err = reader.Rest(), nil
@@ -229,7 +229,7 @@ func (r *Replay) read(ctx context.Context, source io.Reader) error {
 		}
 		r.line++
 		if len(bytes.TrimSpace(line)) > 0 {
-			r.decoder.Decode(line, cut, r.add)
+			r.decoder.Decode(line, r.add)
 		}
 		if r.batch.Size() >= batchSize {
 			if err := r.batch.Commit(ctx); err != nil {
@@ -279,10 +279,10 @@ func (r *Replay) document(ctx context.Context, source io.Reader) error {
 		}
 		end := jsonstream.End(text)
 		if end < 0 {
-			r.decoder.Decode(text, false, r.add)
+			r.decoder.Decode(text, r.add)
 			return nil
 		}
-		r.decoder.Decode(text[:end], false, r.add)
+		r.decoder.Decode(text[:end], r.add)
 		if r.batch.Size() >= batchSize {
 			if err := r.batch.Commit(ctx); err != nil {
 				return err
