@@ -64,7 +64,10 @@ func openInput(part string, u *url.URL, c config.Config) ([]pipeline.Input, erro
 		in, err = replay.Open(part, replay.Options{MaxLine: c.MaxLineSize})
 	case "file":
 		name = "file"
-		in, err = k8saudit.FollowFile(u.Path, k8saudit.FileOptions{MaxLine: c.MaxLineSize})
+		if u.Host != "" || u.Path == "" {
+			return nil, fmt.Errorf("%s: a file has three slashes and its path, as file:///var/log/kubernetes/audit.log", part)
+		}
+		in, err = k8saudit.FollowFile(u.Path, k8saudit.FileOptions{MaxLine: c.MaxLineSize, StateDir: c.StateDir})
 	case "http", "https":
 		name = "webhook"
 		in, err = k8saudit.ListenWebhook(u, k8saudit.WebhookOptions{

@@ -221,6 +221,9 @@ func TestOpenErrors(t *testing.T) {
 		"docker+tcp://":                   "docker+tcp",
 		"http://127.0.0.1:0/a,nfs://host": "nfs",
 		"file:///proc":                    "/proc",
+		"file:/proc":                      "/proc",
+		"file://proc/audit.log":           "three slashes",
+		"file:proc/audit.log":             "three slashes",
 	} {
 		instance, err := p.Open(params)
 		if err == nil {
@@ -235,8 +238,8 @@ func TestOpenErrors(t *testing.T) {
 // Falco opens and closes a source again and again when its configuration
 // changes: nothing may be left behind.
 func TestOpenAgain(t *testing.T) {
-	p, _ := start(t, "")
 	dir := t.TempDir()
+	p, _ := start(t, `{"stateDir":"`+filepath.Join(dir, "state")+`"}`)
 	log := filepath.Join(dir, "audit.log")
 	if err := os.WriteFile(log, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -30,6 +30,7 @@ type Config struct {
 	WebhookTokenFile     string `json:"webhookTokenFile" jsonschema:"title=Webhook token file,description=File with the bearer tokens that senders to the webhook must show: one a line. Empty: they need none."`
 	WebhookQueueDeadline int    `json:"webhookQueueDeadline" jsonschema:"title=Webhook queue deadline,description=For how many seconds a webhook request waits for room in the queue before it is answered 429 and sent again by the API server.,minimum=1,maximum=25"`
 	MaxLineSize          int    `json:"maxLineSize" jsonschema:"title=Maximum line size,description=Size in bytes above which a line of an audit log is read only up to its objects.,minimum=262144,maximum=268435456"`
+	StateDir             string `json:"stateDir" jsonschema:"title=State directory,description=Directory where it is kept how far a followed audit log was read. Empty: that is forgotten at the end."`
 	QueueSize            int    `json:"queueSize" jsonschema:"title=Queue size,description=How many bytes of events may wait for Falco. When there are more the inputs wait.,minimum=65536,maximum=1073741824"`
 	DockerTLSCA          string `json:"dockerTLSCA" jsonschema:"title=Docker TLS CA,description=PEM file with the authorities that a docker+tcp daemon must have a certificate of."`
 	DockerTLSCertificate string `json:"dockerTLSCertificate" jsonschema:"title=Docker TLS certificate,description=PEM file with the client certificate for a docker+tcp daemon."`
@@ -45,6 +46,7 @@ func Default() Config {
 		// The API server gives up after 30 s and sends again.
 		WebhookQueueDeadline: 10,
 		MaxLineSize:          16 << 20,
+		StateDir:             "/var/lib/containerapi",
 		QueueSize:            32 << 20,
 		Commands:             "masked",
 	}

@@ -49,6 +49,10 @@ type Sink interface {
 	// Reconnected counts a connection that had to be made again after err, and
 	// logs it.
 	Reconnected(err error)
+	// Position returns how much was queued so far, by all inputs, and how much of
+	// that Falco is done with. Both only grow: what an input committed by the time
+	// that queued was n is done with once done is n.
+	Position() (queued, done uint64)
 	// Info logs one line about what the input does.
 	Info(format string, args ...any)
 }

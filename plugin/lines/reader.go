@@ -82,6 +82,10 @@ func (r *Reader) Buffered() bool {
 	return bytes.IndexByte(r.buf[r.scanned:r.end], '\n') >= 0
 }
 
+// Unread returns how many bytes were read from the source, and are in no line yet
+// that was returned.
+func (r *Reader) Unread() int { return r.end - r.start }
+
 // Rest returns and drops the unfinished line.
 func (r *Reader) Rest() []byte {
 	rest := r.buf[r.start:r.end]

@@ -25,6 +25,7 @@ type queue struct {
 	segments []*falco.Segment
 	spare    *falco.Segment // kept to be used again
 	used     int            // bytes of records, those in Falco's hands included
+	total    uint64         // bytes of records that were ever put here
 	closed   bool
 	// room is closed and made anew when records are released.
 	room chan struct{}
@@ -68,6 +69,7 @@ func (q *queue) put(ctx context.Context, records []byte) error {
 
 func (q *queue) append(records []byte) {
 	q.used += len(records)
+	q.total += uint64(len(records))
 	if n := len(q.segments); n > 0 && q.segments[n-1].Append(records) {
 		return
 	}
@@ -138,6 +140,14 @@ func (q *queue) bytes() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.used
+}
+
+// position returns how many bytes of records were put into the queue so far, and how
+// many of them were released again.
+func (q *queue) position() (put, released uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.total, q.total - uint64(q.used)
 }
 
 // close refuses further records and frees what was not taken.

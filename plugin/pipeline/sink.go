@@ -57,6 +57,9 @@ func (s *sink) Reconnected(err error) {
 	s.limited("%v", err)
 }
 
+// Position implements input.Sink.
+func (s *sink) Position() (queued, done uint64) { return s.queue.position() }
+
 // Info implements input.Sink.
 func (s *sink) Info(format string, args ...any) {
 	s.log.Printf(s.name+": "+format, args...)

@@ -31,6 +31,8 @@ type Sink struct {
 	closed      bool
 	waiting     int
 	added       int
+	held        bool
+	done        uint64
 	events      []Event
 	malformed   []string
 	malformings int
@@ -145,6 +147,23 @@ func get[T any](s *Sink, f func() T) T {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return f()
+}
+
+// Hold makes everything that is committed from now on wait to be done with.
+func (s *Sink) Hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held, s.done = true, uint64(len(s.events))
+}
+
+// Position implements input.Sink.
+func (s *Sink) Position() (queued, done uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if queued = uint64(len(s.events)); s.held {
+		return queued, s.done
+	}
+	return queued, queued
 }
 
 // Batch implements input.Sink.

@@ -32,6 +32,10 @@ const (
 	// a writer that is told to open its log anew does so a little later.
 	retirement = 10 * time.Second
 	maxRetired = 8
+	// maxReached is how many places wait for Falco to come so far.
+	maxReached = 64
+	// saveInterval is how often it is kept how far the log was read.
+	saveInterval = 250 * time.Millisecond
 )
 
 var errNoLine = errors.New("an empty line or NUL bytes")
@@ -43,6 +47,10 @@ type FileOptions struct {
 	// 16 MiB. Of longer ones that much is read, and the event marked as
 	// shortened.
 	MaxLine int
+	// StateDir is a directory where it is kept how far the log was read. If it is
+	// empty, that is forgotten at the end, and the next start begins at the log's
+	// end.
+	StateDir string
 }
 
 // File follows an audit log that an API server writes, as tail -F does: over
@@ -55,8 +63,20 @@ type File struct {
 	tails []*tail
 	// heads are the files that are not to be read from their beginning: those
 	// that were read, and those that were there when the plugin started.
-	heads  map[uint64]bool
-	failed string // the last problem that was logged
+	heads  map[string]bool
+	order  []string // of heads, the oldest first
+	failed string   // the last problem that was logged
+
+	// state is the file for how far the log was read, or "". What was read is on its
+	// way to Falco; saved is what stands in state, and unsaved why it cannot.
+	state   string
+	reached []reached
+	saved   places
+	savedAt time.Time
+	// rescuing reports that a copy of a file is read in its place.
+	rescuing bool
+	unsaved  string
+	notes    []string // for the log, from before there was one
 
 	sink    input.Sink
 	batch   input.Batch
@@ -64,21 +84,46 @@ type File struct {
 	add     func(*event.Event, error)
 }
 
+// reached is how far the files were read when the queue's position was queued.
+type reached struct {
+	queued uint64
+	places places
+}
+
 var _ input.Input = (*File)(nil)
 
-// FollowFile returns an input that follows the file at path from its end. If
-// there is no file, it waits for one and reads that from its beginning.
+// FollowFile returns an input that follows the file at path from where it was read to
+// before, or from its end. If there is no file, it waits for one and reads that from
+// its beginning.
 func FollowFile(path string, o FileOptions) (*File, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("audit log: %w", err)
 	}
-	f := &File{path: path, maxLine: o.MaxLine, heads: map[uint64]bool{}}
+	f := &File{path: path, maxLine: o.MaxLine, heads: map[string]bool{}}
 	if f.maxLine == 0 {
 		f.maxLine = defaultMaxLine
 	}
 	if f.maxLine < 0 {
 		return nil, fmt.Errorf("audit log %s: longest line of %d bytes is below 0", path, f.maxLine)
+	}
+	if o.StateDir != "" {
+		f.state = placesFile(o.StateDir, path)
+		saved, err := loadPlaces(f.state, path)
+		if err != nil {
+			f.notes = append(f.notes, fmt.Sprintf("it is not known how far it was read, so it is followed from its end: %v", err))
+		}
+		if saved != nil {
+			found, err := f.resume(saved)
+			if err != nil {
+				f.Close()
+				return nil, fmt.Errorf("audit log: %w", err)
+			}
+			if !found {
+				f.notes = append(f.notes, "a file that was read is gone: what was written to it while nobody followed it is lost")
+			}
+			return f, nil
+		}
 	}
 	for _, name := range f.siblings() {
 		if file, err := os.Open(name); err == nil {
@@ -130,6 +175,10 @@ func (f *File) Close() error {
 func (f *File) Run(ctx context.Context, sink input.Sink) error {
 	defer f.Close()
 	f.begin(sink)
+	defer f.save(true)
+	for _, note := range f.notes {
+		sink.Info("audit log %s: %s", f.path, note)
+	}
 	if len(f.tails) == 0 {
 		sink.Info("audit log %s is not there yet, waiting for it", f.path)
 	} else {
@@ -153,6 +202,7 @@ func (f *File) Run(ctx context.Context, sink input.Sink) error {
 		if !f.read(ctx) {
 			return nil
 		}
+		f.save(false)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -243,11 +293,74 @@ func (f *File) reads(info os.FileInfo) bool {
 // know remembers a file and reports that it is new.
 func (f *File) know(file *os.File) bool {
 	hash, ok := head(file)
-	if !ok || f.heads[hash] {
+	return ok && f.remember(hash)
+}
+
+func (f *File) remember(head string) bool {
+	if f.heads[head] {
 		return false
 	}
-	f.heads[hash] = true
+	f.heads[head] = true
+	f.order = append(f.order, head)
+	if len(f.order) > maxKnown {
+		delete(f.heads, f.order[0])
+		f.order = f.order[1:]
+	}
 	return true
+}
+
+// reach notes how far the files are read now that all of it is queued.
+func (f *File) reach() {
+	if f.state == "" || f.rescuing {
+		return
+	}
+	queued, _ := f.sink.Position()
+	now := reached{queued, places{Path: f.path, Known: slices.Clone(f.order)}}
+	for _, t := range f.tails {
+		now.places.Files = append(now.places.Files, t.place())
+	}
+	if n := len(f.reached); n > 0 && slices.Equal(f.reached[n-1].places.Files, now.places.Files) {
+		return
+	}
+	// While much waits in the queue, the places between do not matter.
+	if len(f.reached) == maxReached {
+		f.reached = f.reached[:maxReached-1]
+	}
+	f.reached = append(f.reached, now)
+}
+
+// save keeps how far Falco is done with what was read, not more often than it has to
+// unless it is the last time.
+func (f *File) save(last bool) {
+	if f.state == "" || !last && time.Since(f.savedAt) < saveInterval {
+		return
+	}
+	f.savedAt = time.Now()
+	_, done := f.sink.Position()
+	newest := -1
+	for i, r := range f.reached {
+		if r.queued <= done {
+			newest = i
+		}
+	}
+	if newest < 0 {
+		return
+	}
+	places := f.reached[newest].places
+	f.reached = slices.Delete(f.reached, 0, newest+1)
+	if slices.Equal(places.Files, f.saved.Files) && slices.Equal(places.Known, f.saved.Known) {
+		return
+	}
+	failed := ""
+	if err := places.save(f.state); err != nil {
+		failed = err.Error()
+	} else {
+		f.saved = places
+	}
+	if failed != "" && failed != f.unsaved {
+		f.sink.Info("audit log %s: it cannot be kept how far it was read, so a restart begins at its end: %v", f.path, failed)
+	}
+	f.unsaved = failed
 }
 
 // siblings returns the files that the log was rotated to, the oldest first:
@@ -316,12 +429,15 @@ func (f *File) read(ctx context.Context) bool {
 			i--
 		}
 	}
+	f.reach()
 	return true
 }
 
 // rescue reads what t did not read of its file before that was truncated, from
 // the copy that was made of it.
 func (f *File) rescue(ctx context.Context, t *tail) error {
+	f.rescuing = true
+	defer func() { f.rescuing = false }()
 	defer f.unfinished(t.lines)
 	siblings := f.siblings()
 	slices.Reverse(siblings)
@@ -360,6 +476,7 @@ func (f *File) drain(ctx context.Context, r *lines.Reader) error {
 			if err := f.batch.Commit(ctx); err != nil {
 				return err
 			}
+			f.reach()
 		}
 		if err == io.EOF {
 			return nil

@@ -169,6 +169,161 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// What is written while nobody follows the log is read at the next start, whatever
+// became of the files meanwhile, and what was read before is not read again.
+func TestResume(t *testing.T) {
+	for name, meanwhile := range map[string]func(l *logFile){
+		"nothing":   func(*logFile) {},
+		"lines":     func(l *logFile) { l.event(); l.event() },
+		"half line": func(l *logFile) { l.event(); l.write(`{"auditID"`) },
+		"rotation": func(l *logFile) {
+			l.event()
+			l.rename("audit-2026-11-22T12-00-00.000.log")
+			l.event()
+		},
+		"rotation by number": func(l *logFile) {
+			l.event()
+			l.rename("audit.log.1")
+			l.event()
+		},
+		"three rotations": func(l *logFile) {
+			for i := range 3 {
+				l.event()
+				l.rename(fmt.Sprintf("audit-%d.log", i+10))
+				l.event()
+			}
+		},
+		"copied and truncated": func(l *logFile) {
+			l.event()
+			l.copyTruncate("audit.log.7")
+			l.event()
+		},
+		"copied": func(l *logFile) {
+			text, err := os.ReadFile(l.path)
+			if err == nil {
+				err = os.WriteFile(l.path+".8", text, 0o600)
+			}
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			l.event()
+		},
+		"copied and truncated, and rotated": func(l *logFile) {
+			l.event()
+			l.copyTruncate("audit.log.7")
+			l.event()
+			l.rename("audit-8.log")
+			l.event()
+		},
+		"removed": func(l *logFile) {
+			l.file.Close()
+			if err := os.Remove(l.path); err != nil {
+				l.t.Fatal(err)
+			}
+			l.open(os.O_APPEND)
+			l.event()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLogFile(t)
+			l.open(os.O_APPEND)
+			// Read in another life, by the log's own writer's rotation.
+			l.write(audit("old") + "\n")
+			l.rename("audit-0.log")
+			l.file.Close()
+			l.open(os.O_APPEND)
+			l.write(audit("older") + "\n")
+			state := filepath.Join(t.TempDir(), "state")
+			var all []inputtest.Event
+			read := func(act func()) *inputtest.Sink {
+				sink, stop := l.follow(FileOptions{StateDir: state})
+				sink.Eventually(t, "it follows", func() bool { return strings.Contains(sink.InfoText(), "following") })
+				act()
+				sink.Eventually(t, "all events are there", func() bool { return len(all)+sink.Len() >= len(l.ids) })
+				stop()
+				all = append(all, sink.Events()...)
+				if text := sink.MalformedText(); text != "" {
+					t.Error(text)
+				}
+				return sink
+			}
+			read(func() {
+				l.event()
+				l.event()
+			})
+			meanwhile(l)
+			half := name == "half line"
+			sink := read(func() {
+				if half {
+					l.write(`:"half","stage":"ResponseComplete","verb":"list"}` + "\n")
+					l.ids = append(l.ids, "half")
+				}
+				l.event()
+				if name == "rotation" {
+					l.rename("audit-2026-11-22T13-00-00.000.log")
+					l.event()
+				}
+			})
+			read(func() { l.event() })
+			got := map[string]int{}
+			for _, e := range all {
+				got[e.AuditID]++
+			}
+			for _, id := range l.ids {
+				if got[id] != 1 {
+					t.Errorf("%s came %d times", id, got[id])
+				}
+			}
+			if len(got) != len(l.ids) {
+				t.Errorf("%d events, want %d", len(got), len(l.ids))
+			}
+			if gone := strings.Contains(sink.InfoText(), "is lost"); gone != (name == "removed") {
+				t.Errorf("a loss is logged: %v\n%s", gone, sink.InfoText())
+			}
+		})
+	}
+}
+
+// What Falco did not get to is read again.
+func TestResumeUndone(t *testing.T) {
+	l := newLogFile(t)
+	l.open(os.O_APPEND)
+	state := t.TempDir()
+	sink, stop := l.follow(FileOptions{StateDir: state})
+	l.event()
+	l.all(sink)
+	time.Sleep(2 * saveInterval)
+	sink.Hold()
+	l.event()
+	l.event()
+	l.all(sink)
+	stop()
+	if text, err := os.ReadFile(placesFile(state, l.path)); err != nil || strings.Contains(string(text), "event-") {
+		t.Errorf("the state holds text of the log: %s, %v", text, err)
+	}
+	sink, _ = l.follow(FileOptions{StateDir: state})
+	l.event()
+	l.ids = l.ids[1:]
+	l.all(sink)
+}
+
+// A state that cannot be read or written is a line in the log.
+func TestResumeErrors(t *testing.T) {
+	l := newLogFile(t)
+	l.open(os.O_APPEND)
+	dir := t.TempDir()
+	writeFile(t, placesFile(dir, l.path), []byte("{"))
+	sink, stop := l.follow(FileOptions{StateDir: dir})
+	l.event()
+	l.all(sink)
+	stop()
+	if !strings.Contains(sink.InfoText(), "followed from its end") {
+		t.Error(sink.InfoText())
+	}
+	sink, _ = l.follow(FileOptions{StateDir: filepath.Join(l.path, "no-directory")})
+	sink.Eventually(t, "it is logged", func() bool { return strings.Contains(sink.InfoText(), "cannot be kept") })
+}
+
 func TestFollowMissing(t *testing.T) {
 	l := newLogFile(t)
 	sink, _ := l.follow(FileOptions{})

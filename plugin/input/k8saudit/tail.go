@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"os"
 	"time"
@@ -102,10 +101,14 @@ func (t *tail) skipToEnd(maxLine int) error {
 		}
 		end = from
 	}
-	t.offset = end
-	from := max(0, end-markSize)
-	t.mark = make([]byte, end-from)
-	if _, err := t.file.ReadAt(t.mark, from); err != nil && err != io.EOF {
+	return t.seek(end)
+}
+
+// seek goes on at an offset, where a line begins.
+func (t *tail) seek(offset int64) error {
+	t.offset = offset
+	t.mark = make([]byte, min(offset, markSize))
+	if _, err := t.file.ReadAt(t.mark, offset-int64(len(t.mark))); err != nil && err != io.EOF {
 		return err
 	}
 	return nil
@@ -117,18 +120,4 @@ func (t *tail) continues(other *os.File) bool {
 	mark := make([]byte, len(t.mark))
 	n, _ := other.ReadAt(mark, t.offset-int64(len(mark)))
 	return n == len(mark) && bytes.Equal(mark, t.mark)
-}
-
-var headSeed = maphash.MakeSeed()
-
-// head identifies a file by its first line; ok is false if it has none yet.
-func head(file *os.File) (hash uint64, ok bool) {
-	buf := make([]byte, headSize)
-	n, _ := file.ReadAt(buf, 0)
-	if i := bytes.IndexByte(buf[:n], '\n'); i >= 0 {
-		n = i
-	} else if n < headSize {
-		return 0, false
-	}
-	return maphash.Bytes(headSeed, buf[:n]), true
 }
