@@ -141,6 +141,9 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 	}
 	if audit := o.Get("audit").GetObject(); audit != nil {
 		d.audit(e, audit)
+		if o.Get("unanswered").GetBool() {
+			e.Outcome = Unanswered
+		}
 		e.CommandReads = reads
 		return nil
 	}

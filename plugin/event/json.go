@@ -24,6 +24,7 @@ func (e *Event) AppendJSON(b []byte) []byte {
 	w.close(seen)
 	switch e.Input {
 	case KubernetesAudit:
+		w.bool("unanswered", e.Outcome == Unanswered)
 		w.kube(&e.Kubernetes)
 	case DockerAPI:
 		w.dockerRequest(e)

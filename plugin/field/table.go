@@ -22,7 +22,7 @@ var common = []Field{
 		text(func(e *event.Event) string { return e.Operation })},
 	{"api.credential", "The kind of credential that the operation can leak: `secret`, `configmap`, `token`, `environment`, `logs` or `filesystem`. No value where it can leak none.",
 		text(func(e *event.Event) string { return e.Credential })},
-	{"api.outcome", "Whether it was done: `allowed`, `denied` (401 or 403), `failed`, or `unanswered` if nothing is known of it. No value for the announcement of a request.",
+	{"api.outcome", "Whether it was done: `allowed`, `denied` (401 or 403), `failed`, or `unanswered` if nothing is known of it, as of a request to Kubernetes whose client holds the answer open for 30 seconds. No value for the announcement of a request.",
 		text(func(e *event.Event) string { return string(e.Outcome) })},
 	{"api.object", "What was acted on: `namespace/name`, `namespace/*` for all of a namespace, `*` for all there are, a path for what is no resource; the name of a container, image or volume in Docker.",
 		joined(func(e *event.Event) (string, string, string) {

@@ -126,7 +126,7 @@ func (h *History) stage(e *event.Event, m *Undo) {
 	if e.Input != event.KubernetesAudit || e.Replayed || e.Outcome == event.Pending {
 		return
 	}
-	e.Repeated = h.repeated(&e.Kubernetes, m)
+	e.Repeated = h.repeated(&e.Kubernetes, m) || e.Repeated
 }
 
 // Revert takes back what an event added that was not delivered in the end, and

@@ -18,7 +18,10 @@ func Classify(e *event.Event) {
 	switch e.Input {
 	case event.KubernetesAudit:
 		op = kubernetes.Operation(&e.Kubernetes)
-		e.Outcome = kubernetesOutcome(&e.Kubernetes)
+		// An announcement that nothing came after stays one.
+		if e.Outcome != event.Unanswered {
+			e.Outcome = kubernetesOutcome(&e.Kubernetes)
+		}
 	case event.DockerAPI:
 		r := &e.Docker.Request
 		switch {

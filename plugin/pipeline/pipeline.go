@@ -81,9 +81,13 @@ func Open(inputs []Input, o Options) *Source {
 	}
 	s.SetEvents(s.events)
 	s.left.Store(int32(len(inputs)))
-	h := history.New()
+	h, announced := history.New(), newAnnounced()
+	s.running.Go(func() { announced.report(ctx) })
 	for _, in := range inputs {
-		sink := newSink(in.Name, s.queue, h, o.MaxEventSize, o.Shown, o.Log)
+		sink := newSink(in.Name, s.queue, h, announced, o.MaxEventSize, o.Shown, o.Log)
+		if _, sink.recorded = in.Input.(input.Progress); sink.recorded {
+			sink.announced = newAnnounced()
+		}
 		s.sinks = append(s.sinks, sink)
 		s.running.Go(func() { s.run(ctx, in, sink) })
 	}

@@ -26,9 +26,12 @@ type counters struct {
 // sink connects one input with the queue.
 type sink struct {
 	counters
-	name     string
-	queue    *queue
-	history  *history.History
+	name      string
+	queue     *queue
+	history   *history.History
+	announced *announced
+	// recorded reports that the events are those of a recording.
+	recorded bool
 	maxEvent int
 	shown    event.Shown
 	log      *log.Logger
@@ -38,8 +41,8 @@ type sink struct {
 	unsaid atomic.Uint64
 }
 
-func newSink(name string, q *queue, h *history.History, maxEvent int, shown event.Shown, l *log.Logger) *sink {
-	return &sink{name: name, queue: q, history: h, maxEvent: maxEvent, shown: shown, log: l, lines: rate.NewLimiter(1, 5)}
+func newSink(name string, q *queue, h *history.History, a *announced, maxEvent int, shown event.Shown, l *log.Logger) *sink {
+	return &sink{name: name, queue: q, history: h, announced: a, maxEvent: maxEvent, shown: shown, log: l, lines: rate.NewLimiter(1, 5)}
 }
 
 // Batch implements input.Sink.
@@ -86,6 +89,7 @@ type batch struct {
 	n       int
 	marks   []history.Undo
 	values  falco.Block
+	decoder event.Decoder // of announcements in recordings
 }
 
 // Add implements input.Batch.
@@ -93,7 +97,12 @@ func (b *batch) Add(e *event.Event) {
 	if e.Time <= 0 {
 		e.Time = time.Now().UnixNano()
 	}
+	now := time.Now()
+	if b.sink.recorded && e.Outcome != event.Unanswered {
+		now = b.sink.announced.recorded(e, &b.decoder, b.Add)
+	}
 	meaning.Classify(e)
+	b.sink.announced.note(e, b.sink, now)
 	b.marks = append(b.marks, b.sink.history.Observe(e))
 	e.Clean(b.sink.shown)
 	start := len(b.records)
