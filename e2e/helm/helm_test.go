@@ -209,6 +209,43 @@ func TestCluster(t *testing.T) {
 	}
 }
 
+// TestNetworkPolicy holds the policy against the pod and the port that it is for.
+func TestNetworkPolicy(t *testing.T) {
+	text, err := os.ReadFile("../../helm/networkpolicy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var policy struct {
+		Spec struct {
+			PodSelector struct {
+				MatchLabels map[string]string `yaml:"matchLabels"`
+			} `yaml:"podSelector"`
+			Ingress []struct {
+				From  []any
+				Ports []struct{ Port int }
+			}
+		}
+	}
+	if err := yaml.Unmarshal(text, &policy); err != nil {
+		t.Fatal(err)
+	}
+	for _, rule := range policy.Spec.Ingress {
+		for _, port := range rule.Ports {
+			if port.Port == 9765 && len(rule.From) == 0 {
+				t.Error("the webhook's port is open to all")
+			}
+		}
+	}
+	values, err := os.ReadFile("../../helm/values-cluster.yaml")
+	if err != nil || !strings.Contains(string(values), "targetPort: 9765") || !strings.Contains(string(values), "helm install falco-audit ") {
+		t.Errorf("values-cluster.yaml has another port or name than the policy (%v)", err)
+	}
+	want := map[string]string{"app.kubernetes.io/name": "falco", "app.kubernetes.io/instance": "falco-audit"}
+	if !reflect.DeepEqual(policy.Spec.PodSelector.MatchLabels, want) {
+		t.Errorf("it is for %v, want %v", policy.Spec.PodSelector.MatchLabels, want)
+	}
+}
+
 // TestManaged renders the overlays for managed clusters.
 func TestManaged(t *testing.T) {
 	for name, test := range map[string]struct {

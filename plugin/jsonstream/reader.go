@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// firstBuffer is how much a Reader reads at once, maxWhole up to which
-	// length an event is handed on as it stands, both in bytes. A parsed text
-	// takes up to 50 times its size.
-	firstBuffer = 16 << 10
-	maxWhole    = 256 << 10
+	// maxWhole is up to which length an event is handed on as it stands, in bytes:
+	// more than those without objects have, and little enough that neither its
+	// parsing, which takes up to 50 times its size in memory, nor any text in it
+	// can cost much.
+	maxWhole = 16 << 10
 	// maxJunk is how many bytes in a row may be no JSON.
 	maxJunk = 1 << 20
 	// maxEmptyReads is how often a source may return nothing, and no error.
@@ -56,7 +56,6 @@ type Item struct {
 // lines that hold no JSON.
 type Reader struct {
 	source io.Reader
-	room   *Room
 	lines  bool  // a text ends with its line
 	err    error // of source
 
@@ -81,52 +80,24 @@ type Reader struct {
 var seed = maphash.MakeSeed()
 
 // NewReader returns a Reader of a stream. Where lines is set, a text ends with its
-// line, so that one that is cut cannot take the next one with it. Several Readers
-// may share a Room, which may be nil.
-func NewReader(source io.Reader, lines bool, room *Room) *Reader {
-	r := &Reader{room: room}
+// line, so that one that is cut cannot take the next one with it.
+func NewReader(source io.Reader, lines bool) *Reader {
+	r := &Reader{buf: make([]byte, maxWhole)}
 	r.Reset(source, lines)
 	return r
 }
 
 // Reset begins to read another stream.
 func (r *Reader) Reset(source io.Reader, lines bool) {
-	room, buf, out := r.room, r.buf, r.out
-	if len(buf) > firstBuffer && room != nil {
-		room.free <- struct{}{}
-		buf = nil
+	*r = Reader{source: source, lines: lines, buf: r.buf, out: r.out, mark: -1}
+	if cap(r.out) > maxWhole {
+		r.out = nil
 	}
-	if cap(out) > firstBuffer {
-		out = nil
-	}
-	*r = Reader{source: source, lines: lines, room: room, buf: buf, out: out, mark: -1}
 }
 
 // readText returns a Reader of a text in memory.
 func readText(text []byte) *Reader {
 	return &Reader{buf: text, end: len(text), err: io.EOF, mark: -1}
-}
-
-// Room is the memory for long events that several Readers share. A Reader that
-// finds none left cuts events that are shorter.
-type Room struct{ free chan struct{} }
-
-// NewRoom returns the room for n long events at once.
-func NewRoom(n int) *Room {
-	r := &Room{make(chan struct{}, n)}
-	for range n {
-		r.free <- struct{}{}
-	}
-	return r
-}
-
-func (r *Room) take() bool {
-	select {
-	case <-r.free:
-		return true
-	default:
-		return false
-	}
 }
 
 // Next returns the next event. The error is io.EOF at the end, or why the stream
@@ -551,7 +522,7 @@ func (r *Reader) fill() error {
 	r.end -= keep
 	r.pos -= keep
 	r.hashed = r.pos
-	if r.end == len(r.buf) && !r.grow() {
+	if r.end == len(r.buf) {
 		return errFull
 	}
 	for range maxEmptyReads {
@@ -566,20 +537,6 @@ func (r *Reader) fill() error {
 		}
 	}
 	return io.ErrNoProgress
-}
-
-func (r *Reader) grow() bool {
-	size := firstBuffer
-	if len(r.buf) > 0 {
-		if len(r.buf) >= maxWhole || r.room != nil && !r.room.take() {
-			return false
-		}
-		size = maxWhole
-	}
-	buf := make([]byte, size)
-	copy(buf, r.buf[:r.end])
-	r.buf = buf
-	return true
 }
 
 // End returns where the JSON text ends that text begins with, or -1 if it is

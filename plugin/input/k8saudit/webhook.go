@@ -40,9 +40,6 @@ const (
 	// maxStreams is how many requests there may be at once on a connection over
 	// HTTP/2.
 	maxStreams = 8
-	// longEvents is how many events of more than 16 KiB are in memory at once, each
-	// with up to 256 KiB. Further ones are shortened.
-	longEvents = 32
 	// batchSize is how many bytes of events are queued at once.
 	batchSize = 256 << 10
 
@@ -141,8 +138,7 @@ func newWebhook(u *url.URL, o WebhookOptions) (*Webhook, error) {
 		left:      make(chan struct{}, 1),
 		delivered: newDelivered(),
 	}
-	room := jsonstream.NewRoom(longEvents)
-	w.requests.New = func() any { return &request{reader: jsonstream.NewReader(nil, false, room)} }
+	w.requests.New = func() any { return &request{reader: jsonstream.NewReader(nil, false)} }
 	var err error
 	if o.TokenFile != "" {
 		if w.tokens, err = newTokens(o.TokenFile); err != nil {

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pipeline
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/history"
+	"github.com/containerapi/containerapi/plugin/jsonstream"
+)
+
+// maxCost is what a text may cost, however it is made: of one core, a megabyte.
+const maxCost = 20 * time.Millisecond
+
+// texts are the places of an audit event where a client's text stands, %s in each. All
+// else of the event is such that the text is looked at.
+var texts = map[string]string{
+	"query":           `"requestURI":"/api/v1/secrets?%s","verb":"list","objectRef":{"resource":"secrets","apiVersion":"v1"}`,
+	"path":            `"requestURI":"/api/v1/namespaces/shop/secrets/%s","verb":"get","objectRef":{"resource":"secrets","apiVersion":"v1"}`,
+	"command":         `"requestURI":"/api/v1/namespaces/shop/pods/web/exec?command=%s","verb":"get","objectRef":{"resource":"pods","subresource":"exec","apiVersion":"v1"}`,
+	"many commands":   `"requestURI":"/api/v1/namespaces/shop/pods/web/exec?command=a&command=%s","verb":"get","objectRef":{"resource":"pods","subresource":"exec","apiVersion":"v1"}`,
+	"kubelet":         `"requestURI":"/api/v1/nodes/n/proxy/run/shop/web/c?cmd=%s","verb":"create","objectRef":{"resource":"nodes","subresource":"proxy","apiVersion":"v1"}`,
+	"kubelet path":    `"requestURI":"/api/v1/nodes/n/proxy/%s","verb":"get","objectRef":{"resource":"nodes","subresource":"proxy","apiVersion":"v1"}`,
+	"agent":           `"userAgent":"%s","verb":"list","requestURI":"/api/v1/secrets","objectRef":{"resource":"secrets","apiVersion":"v1"}`,
+	"name":            `"objectRef":{"resource":"secrets","apiVersion":"v1","name":"%s"},"verb":"get"`,
+	"namespace":       `"objectRef":{"resource":"secrets","apiVersion":"v1","namespace":"%s"},"verb":"get"`,
+	"resource":        `"objectRef":{"resource":"%s"},"verb":"get"`,
+	"subresource":     `"objectRef":{"resource":"pods","subresource":"%s"},"verb":"get"`,
+	"verb":            `"verb":"%s"`,
+	"audit id":        `"verb":"list","auditID":"%s","objectRef":{"resource":"secrets","apiVersion":"v1"}`,
+	"user":            `"user":{"username":"%s"},"verb":"list"`,
+	"service account": `"user":{"username":"system:serviceaccount:%s"},"verb":"list"`,
+	"groups":          `"user":{"groups":["%s"]},"verb":"list"`,
+	"many groups":     `"user":{"groups":["a","%s"]},"verb":"list"`,
+	"credential":      `"user":{"extra":{"authentication.kubernetes.io/credential-id":["%s"]}},"verb":"list"`,
+	"impersonated":    `"impersonatedUser":{"username":"%s"},"verb":"list"`,
+	"addresses":       `"sourceIPs":["%s"],"verb":"list"`,
+	"many addresses":  `"sourceIPs":["a","%s"],"verb":"list"`,
+	"message":         `"responseStatus":{"code":403,"message":"users %s cannot impersonate resource"},"verb":"list"`,
+	"reason":          `"responseStatus":{"code":403,"reason":"%s"},"verb":"list"`,
+	"annotation":      `"annotations":{"authorization.k8s.io/reason":"%s"},"verb":"list"`,
+	"time":            `"requestReceivedTimestamp":"%s","verb":"list"`,
+	"stage":           `"stage":"%s","verb":"list"`,
+	"object":          `"requestObject":{"x":"%s"},"verb":"list"`,
+	"another":         `"another":"%s","verb":"list"`,
+}
+
+// masked reports that a text is a command, whose cost is that of package command.
+func masked(member, part string) bool {
+	text := fmt.Sprintf(member, part)
+	return strings.Contains(text, "ommand=") || strings.Contains(text, "cmd=")
+}
+
+// parts are what a text is made of that is to cost much.
+var parts = []string{
+	"x", `\u0026`, "&", "=", "&command=", "&command=a", "&%63ommand=%26", "pass-", "pass=x ", "-", "--password ", "a=b&", "%", "%2f", "/", "../", "//", "://a:b@",
+	" ", "'", "$(", "`", ";", "|", "sh -c ", "eyJhbGciOi.", "e", `\"`, `\\`, "\U0001f600", "\u202e", `\ud800`, "A_B=", "-u a:", "mysql -p", "bearer ", `","`, `\n`, "0", ":",
+}
+
+// auditText is an event with a text of about so many bytes, as often as it takes to be
+// measured.
+func auditText(member, part string, size int) string {
+	one := auditEvent(member, part, size)
+	return `{"kind":"EventList","items":[` + strings.Repeat(one+",", max(1, 512<<10/len(one))-1) + one + "]}"
+}
+
+func auditEvent(member, part string, size int) string {
+	text := strings.Repeat(part, size/len(part))
+	stage := `"stage":"ResponseComplete",`
+	if strings.HasPrefix(member, `"stage"`) {
+		stage = ""
+	}
+	id := `"auditID":"a",`
+	if strings.Contains(member, `"auditID"`) {
+		id = ""
+	}
+	return `{"kind":"Event",` + id + stage + fmt.Sprintf(member, text) + `}`
+}
+
+// reading is what becomes of a text on its way to the queue.
+type reading struct {
+	decoder jsonstream.Decoder
+	batch   *batch
+}
+
+func newReading() *reading {
+	s := newSink("x", newQueue(1<<30), history.New(), newAnnounced(), 256<<10, log.New(io.Discard, "", 0))
+	return &reading{batch: s.Batch().(*batch)}
+}
+
+func (r *reading) read(text string) (events int) {
+	stream := jsonstream.NewReader(strings.NewReader(text), false)
+	for {
+		item, err := stream.Next()
+		if err != nil {
+			r.batch.empty()
+			return events
+		}
+		r.decoder.Item(item, func(e *event.Event, err error) {
+			if err == nil {
+				r.batch.Add(e)
+				events++
+			}
+		})
+	}
+}
+
+// cost is the processor's time that a function takes, the least of some tries.
+func cost(f func()) time.Duration {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	least := time.Hour
+	for range 9 {
+		var before, after unix.Rusage
+		_ = unix.Getrusage(unix.RUSAGE_THREAD, &before)
+		f()
+		_ = unix.Getrusage(unix.RUSAGE_THREAD, &after)
+		used := time.Duration(after.Utime.Nano() - before.Utime.Nano() + after.Stime.Nano() - before.Stime.Nano())
+		if least = min(least, used); least < maxCost/4 {
+			break
+		}
+	}
+	return least
+}
+
+// No text of an event costs more than it may, whatever it consists of, just below and
+// far above the length that is read whole.
+func TestCostOfTexts(t *testing.T) {
+	limit := maxCost
+	if raceEnabled {
+		limit *= 10
+	}
+	r := newReading()
+	var worst time.Duration
+	for name, member := range texts {
+		for _, part := range parts {
+			if masked(member, part) {
+				continue
+			}
+			for _, size := range []int{15 << 10, 300 << 10} {
+				text := auditText(member, part, size)
+				used := cost(func() { r.read(text) })
+				used = used * (1 << 20) / time.Duration(len(text))
+				worst = max(worst, used)
+				if used > limit {
+					t.Errorf("%s of %q, %d bytes: %v a megabyte, %v are allowed", name, part, len(text), used, limit)
+				}
+			}
+		}
+	}
+	t.Logf("the worst takes %v a megabyte", worst)
+}
+
+func BenchmarkTexts(b *testing.B) {
+	for name, member := range texts {
+		for _, part := range []string{"x", "&", "pass-", `\u0026`, "&command=a"} {
+			b.Run(name+"/"+part, func(b *testing.B) {
+				text := auditText(member, part, 250<<10)
+				r := newReading()
+				b.SetBytes(int64(len(text)))
+				for b.Loop() {
+					r.read(text)
+				}
+			})
+		}
+	}
+}
+
+// FuzzCost looks for a text that costs more.
+func FuzzCost(f *testing.F) {
+	var names []string
+	for name := range texts {
+		names = append(names, name)
+	}
+	for i, part := range parts {
+		f.Add(names[i%len(names)], part)
+	}
+	r := newReading()
+	f.Fuzz(func(t *testing.T, name, part string) {
+		member, ok := texts[name]
+		if !ok || part == "" || len(part) > 1<<10 {
+			return
+		}
+		quoted, _ := json.Marshal(part)
+		text := auditText(member, string(quoted[1:len(quoted)-1]), 250<<10)
+		// Coverage is counted while fuzzing, which takes several times as long.
+		if used := cost(func() { r.read(text) }) * (1 << 20) / time.Duration(len(text)); used > 10*maxCost {
+			t.Errorf("%s of %q: %v a megabyte", name, part, used)
+		}
+	})
+}
