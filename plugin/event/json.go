@@ -311,7 +311,10 @@ func appendString(b []byte, s string) []byte {
 		}
 		i++
 		start = i
-		i += plain(s[i:])
+		// Where one of them is, there are often more.
+		if i < len(s) && s[i] >= ' ' && s[i] != '"' && s[i] != '\\' {
+			i += plain(s[i:])
+		}
 	}
 	b = append(b, s[start:]...)
 	return append(b, '"')

@@ -136,7 +136,9 @@ func cost(f func()) time.Duration {
 // No text of an event costs more than it may, whatever it consists of, just below and
 // far above the length that is read whole.
 func TestCostOfTexts(t *testing.T) {
-	limit := maxCost
+	// Where another one runs on the same core's other thread, each takes twice its
+	// time.
+	limit := 2 * maxCost
 	if raceEnabled {
 		limit *= 10
 	}
