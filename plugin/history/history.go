@@ -46,6 +46,11 @@ type History struct {
 	bursts      *simplelru.LRU[uint64, *burst]
 	credentials *simplelru.LRU[uint64, *credential]
 	reported    *simplelru.LRU[uint64, struct{}]
+	// What came without a credential has a memory of its own: anyone can send it, in
+	// any number, and has nothing else forgotten.
+	strangers         *simplelru.LRU[uint64, *actor]
+	strangersBursts   *simplelru.LRU[uint64, *burst]
+	strangersReported *simplelru.LRU[uint64, struct{}]
 }
 
 // actor is one identity and one operation in one namespace.
@@ -83,7 +88,22 @@ type Undo struct {
 	// tried and done report that the actor is new, and that it was done for the
 	// first time.
 	tried, done bool
-	use         *use
+	// stranger reports that it came without a credential.
+	stranger bool
+	use      *use
+}
+
+// isStranger reports that a request to Kubernetes came without a valid credential.
+func isStranger(k *event.Kubernetes) bool {
+	return k.User.Name == "" || k.User.Name == "system:anonymous"
+}
+
+// memory returns where an act is remembered.
+func (h *History) memory(m Undo) (*simplelru.LRU[uint64, *actor], *simplelru.LRU[uint64, *burst], *simplelru.LRU[uint64, struct{}]) {
+	if m.stranger {
+		return h.strangers, h.strangersBursts, h.strangersReported
+	}
+	return h.actors, h.bursts, h.reported
 }
 
 // New returns an empty history.
@@ -94,6 +114,9 @@ func New() *History {
 	h.bursts, _ = simplelru.NewLRU[uint64, *burst](maxBursts, nil)
 	h.credentials, _ = simplelru.NewLRU[uint64, *credential](maxCredentials, nil)
 	h.reported, _ = simplelru.NewLRU[uint64, struct{}](maxReported, nil)
+	h.strangers, _ = simplelru.NewLRU[uint64, *actor](maxBursts, nil)
+	h.strangersBursts, _ = simplelru.NewLRU[uint64, *burst](maxBursts, nil)
+	h.strangersReported, _ = simplelru.NewLRU[uint64, struct{}](maxBursts, nil)
 	return h
 }
 
@@ -103,7 +126,7 @@ func New() *History {
 func (h *History) Observe(e *event.Event) Undo {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var m Undo
+	m := Undo{stranger: e.Input == event.KubernetesAudit && isStranger(&e.Kubernetes)}
 	h.stage(e, &m)
 	// A Docker event names no one who did it.
 	if (e.Input == event.KubernetesAudit || e.Input == event.DockerAPI) && e.Outcome != event.Pending &&
@@ -118,7 +141,7 @@ func (h *History) Observe(e *event.Event) Undo {
 func (h *History) MarkRepeated(e *event.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.stage(e, new(Undo))
+	h.stage(e, &Undo{stranger: isStranger(&e.Kubernetes)})
 }
 
 // stage sets Repeated.
@@ -134,18 +157,19 @@ func (h *History) stage(e *event.Event, m *Undo) {
 func (h *History) Revert(m Undo) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	actors, bursts, reported := h.memory(m)
 	if m.reported != 0 {
-		h.reported.Remove(m.reported)
+		reported.Remove(m.reported)
 	}
 	if m.use != nil {
 		*m.use = use{}
 	}
 	if m.tried {
-		h.actors.Remove(m.actor)
-	} else if d, ok := h.actors.Peek(m.actor); ok && m.done {
+		actors.Remove(m.actor)
+	} else if d, ok := actors.Peek(m.actor); ok && m.done {
 		d.done = false
 	}
-	if b, ok := h.bursts.Peek(m.burst); ok {
+	if b, ok := bursts.Peek(m.burst); ok {
 		b.drop()
 	}
 }
@@ -159,10 +183,11 @@ func (h *History) repeated(k *event.Kubernetes, m *Undo) bool {
 	// The audit id alone will not do: a client may send its own, and hide one
 	// request behind another.
 	id := h.key(k.AuditID, k.Received, k.Verb, k.RequestURI, k.User.Name, k.Peer())
-	if h.reported.Contains(id) {
+	_, _, reported := h.memory(*m)
+	if reported.Contains(id) {
 		return true
 	}
-	h.reported.Add(id, struct{}{})
+	reported.Add(id, struct{}{})
 	m.reported = id
 	return false
 }
@@ -220,7 +245,7 @@ func (h *History) act(e *event.Event, m *Undo) {
 		object = h.key(cmp.Or(d.Container.ID, d.Container.Name, d.Request.Path))
 	} else {
 		address := ""
-		if k.User.Name == "" || k.User.Name == "system:anonymous" {
+		if m.stranger {
 			address = k.Peer() // all that tells one from another
 		}
 		m.burst = h.key(k.User.Name, address, k.Impersonated.Name, e.Operation, outcome)
@@ -230,20 +255,21 @@ func (h *History) act(e *event.Event, m *Undo) {
 
 	// What was tried in vain does not make what is done later less new.
 	done := e.Outcome == event.Allowed || e.Outcome == event.Unanswered
-	known, ok := h.actors.Get(m.actor)
+	actors, bursts, _ := h.memory(*m)
+	known, ok := actors.Get(m.actor)
 	if !ok {
 		known = new(actor)
-		h.actors.Add(m.actor, known)
+		actors.Add(m.actor, known)
 		m.tried = true
 	}
 	m.done = done && !known.done
 	known.done = known.done || done
 	e.Seen.First = m.tried || m.done
 
-	b, ok := h.bursts.Get(m.burst)
+	b, ok := bursts.Get(m.burst)
 	if !ok {
 		b = new(burst)
-		h.bursts.Add(m.burst, b)
+		bursts.Add(m.burst, b)
 	}
 	e.Seen.Count, e.Seen.Objects = b.add(e.Time, object)
 }

@@ -285,3 +285,32 @@ func TestBounded(t *testing.T) {
 		t.Errorf("remembered %d doers, %d bursts, %d credentials, %d acts", h.actors.Len(), h.bursts.Len(), h.credentials.Len(), h.reported.Len())
 	}
 }
+
+// However many come without a credential, from however many addresses, what is known of
+// others stays.
+func TestStrangersForgetNothing(t *testing.T) {
+	h := New()
+	h.Observe(read(0, "a"))
+	watch := read(0, "watched")
+	watch.Kubernetes.Verb, watch.Kubernetes.Stage = "watch", "ResponseStarted"
+	h.Observe(watch)
+	for i := range 2 * maxActors {
+		e := read(time.Second, fmt.Sprint(i))
+		e.Kubernetes.User.Name, e.Kubernetes.CredentialID = "system:anonymous", ""
+		e.Kubernetes.SourceIPs = []string{fmt.Sprint(i)}
+		e.Kubernetes.Namespace = fmt.Sprint(i)
+		if i%2 == 0 {
+			e.Kubernetes.Verb = "watch"
+		}
+		e.Outcome = event.Denied
+		h.Observe(e)
+	}
+	again := read(2*time.Second, "a")
+	if h.Observe(again); again.Seen.First || again.Seen.Count != 3 {
+		t.Errorf("alice's read is %+v, want her third of this minute", again.Seen)
+	}
+	h.Observe(watch)
+	if !watch.Repeated {
+		t.Error("the watch is forgotten")
+	}
+}
