@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,8 +70,9 @@ func stranger(path, part, header, value string) func(string) *http.Request {
 }
 
 // TestStrangers has acts raise their alerts while anonymous requests flood the audit
-// log, one kind after the other. As many as that takes at the worst is
-// go test -run TestStrangers -timeout 30m -args -flood 2000 -floodtime 1m
+// log, one kind after the other. Two thousand in a minute are
+//
+//	go test -run TestStrangers -timeout 30m -args -flood 2000 -floodtime 1m
 func TestStrangers(t *testing.T) {
 	url, address := webhook(t)
 	run := startEngine(t, plugin(t, url), "../rules/containerapi_rules.yaml")
@@ -84,7 +86,8 @@ func TestStrangers(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), *floodTime)
 			defer cancel()
 			var flood sync.WaitGroup
-			flood.Go(func() { send(t, c, kind.request, *floodRequests, *floodTime) })
+			sent := 0
+			flood.Go(func() { sent = send(ctx, t, c, kind.request, *floodRequests, *floodTime) })
 			var slowest time.Duration
 			n := 0
 			for ctx.Err() == nil {
@@ -97,7 +100,7 @@ func TestStrangers(t *testing.T) {
 				time.Sleep(time.Second - time.Since(begin))
 			}
 			flood.Wait()
-			t.Logf("%d acts, each with its alert after %v at the most; memory %d MiB, %d before", n, slowest.Round(time.Millisecond), rss(t, run.Pid())>>20, before>>20)
+			t.Logf("%d requests of strangers; %d acts, each with its alert after %v at the most; memory %d MiB, %d before", sent, n, slowest.Round(time.Millisecond), rss(t, run.Pid())>>20, before>>20)
 			if grown := rss(t, run.Pid()) - before; grown > 64<<20 {
 				t.Errorf("memory grew by %d MiB, 64 are allowed", grown>>20)
 			}
@@ -146,6 +149,63 @@ func TestCrowd(t *testing.T) {
 				t.Errorf("the API server could not deliver %v batches", lost)
 			}
 		})
+	}
+}
+
+// TestHeldAnswer lists secrets and does not read the answer: the API server writes the
+// event only when the answer is sent, and the announcement has to do.
+func TestHeldAnswer(t *testing.T) {
+	url, address := webhook(t)
+	run := startEngine(t, plugin(t, url), "../rules/containerapi_rules.yaml")
+	awaitListener(t, run, address)
+	c := startCluster(t, shippedAudit(t, url))
+	// More than the buffers on the way hold.
+	file := filepath.Join(t.TempDir(), "x")
+	if err := os.WriteFile(file, bytes.Repeat([]byte("x"), 700<<10), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 30 {
+		if out, err := c.Command(t.Context(), "admin", "create", "secret", "generic", fmt.Sprintf("large-%d", i), "-n", "shop", "--from-file="+file).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	thief := client(t, c, "admin")
+	thief.Transport.(*http.Transport).ReadBufferSize = 4 << 10
+	r, err := http.NewRequest(http.MethodGet, c.Server+"/api/v1/secrets", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Audit-ID", "held-1")
+	begin := time.Now()
+	answer, err := thief.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	alerts := func() (n int, outcome string) {
+		for _, alert := range run.Alerts() {
+			if strings.Contains(alert.Output, "held-1") {
+				n++
+				outcome = fmt.Sprint(alert.Fields["api.outcome"])
+			}
+		}
+		return n, outcome
+	}
+	until(t, 45*time.Second, "the list raises its alert", func() bool { n, _ := alerts(); return n > 0 })
+	n, outcome := alerts()
+	t.Logf("%d alert with the outcome %s after %v", n, outcome, time.Since(begin).Round(time.Millisecond))
+	if outcome != "unanswered" {
+		t.Errorf("outcome %s, want unanswered", outcome)
+	}
+	// Its event comes in the end, and is no second act.
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		t.Error(err)
+	}
+	do := newActs(t, c)
+	do.await(t, run, do.once(t))
+	time.Sleep(2 * time.Second)
+	if n, _ := alerts(); n != 1 {
+		t.Errorf("%d alerts, want 1", n)
 	}
 }
 
@@ -236,27 +296,37 @@ func (a *actors) await(t *testing.T, run *engine.Process, ids []string) {
 	}
 }
 
-// send sends n anonymous requests, evenly over a time.
-func send(t *testing.T, c *kube.Cluster, request func(string) *http.Request, n int, over time.Duration) {
+// send sends n anonymous requests, evenly over a time, as many of them as the API
+// server gets through, and returns how many that were.
+func send(ctx context.Context, t *testing.T, c *kube.Cluster, request func(string) *http.Request, n int, over time.Duration) int {
 	client := client(t, c, "")
-	tick := time.NewTicker(over / time.Duration(n))
+	tick := time.NewTicker(over / time.Duration(n+1))
 	defer tick.Stop()
-	var sent sync.WaitGroup
+	var senders sync.WaitGroup
+	var answered atomic.Int64
 	slots := make(chan bool, 8)
 	for range n {
-		<-tick.C
-		slots <- true
-		sent.Go(func() {
+		select {
+		case <-tick.C:
+			slots <- true
+		case <-ctx.Done():
+		}
+		if ctx.Err() != nil {
+			break
+		}
+		senders.Go(func() {
 			defer func() { <-slots }()
-			answer, err := client.Do(request(c.Server))
+			answer, err := client.Do(request(c.Server).WithContext(ctx))
 			if err != nil {
-				return // it is too long for the API server
+				return
 			}
 			_, _ = io.Copy(io.Discard, answer.Body)
 			answer.Body.Close()
+			answered.Add(1)
 		})
 	}
-	sent.Wait()
+	senders.Wait()
+	return int(answered.Load())
 }
 
 // metric returns the sum of a counter of the API server.
