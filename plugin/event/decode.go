@@ -325,8 +325,9 @@ func runsCommand(k *Kubernetes) bool {
 	return false
 }
 
-// maxWords is how many bytes of the words of a command are looked at.
-const maxWords = 16 << 10
+// maxWords is how many bytes of the words of a command are looked at, maxRefused of one
+// that was refused: it read nothing, and anyone can send it without a credential.
+const maxWords, maxRefused = 16 << 10, 256
 
 // maskCommand reads the command of an exec from the request's query, where it
 // stands as one command= for each word, and masks the secrets in it. Names and
@@ -336,18 +337,26 @@ func (d *Decoder) maskCommand(e *Event) {
 	path, query := cutQuery(k.RequestURI)
 	d.words = d.words[:0]
 	var rest []string
-	size := 0
-	for pair := range strings.SplitSeq(query, "&") {
+	size, limit := 0, maxWords
+	if k.Code == 401 || k.Code == 403 {
+		limit = maxRefused
+	}
+	for query != "" && (size < limit || len(rest) <= maxParameters) {
+		var pair string
+		if pair, query, _ = strings.Cut(strings.TrimLeft(query, "&"), "&"); pair == "" {
+			continue
+		}
 		name, value, _ := strings.Cut(pair, "=")
-		if !IsCommandParameter(unescaped(name)) {
-			if pair != "" && len(rest) <= maxParameters {
+		if name != "command" && !IsCommandParameter(unescaped(name)) {
+			if len(rest) <= maxParameters {
 				rest = append(rest, pair)
 			}
 			continue
 		}
-		if size += len(value); size <= maxWords || len(d.words) == 0 {
-			d.words = append(d.words, unescaped(value))
+		if size < limit {
+			d.words = append(d.words, unescaped(value[:min(len(value), limit-size)]))
 		}
+		size += len(value) + 1
 	}
 	if len(d.words) == 0 {
 		return

@@ -23,13 +23,14 @@ import (
 const maxCost = 20 * time.Millisecond
 
 // texts are the places of an audit event where a client's text stands, %s in each. All
-// else of the event is such that the text is looked at.
+// else of the event is such that the text is looked at. Commands are those of clients
+// that may run none: who may is bounded by what running them takes.
 var texts = map[string]string{
 	"query":           `"requestURI":"/api/v1/secrets?%s","verb":"list","objectRef":{"resource":"secrets","apiVersion":"v1"}`,
 	"path":            `"requestURI":"/api/v1/namespaces/shop/secrets/%s","verb":"get","objectRef":{"resource":"secrets","apiVersion":"v1"}`,
-	"command":         `"requestURI":"/api/v1/namespaces/shop/pods/web/exec?command=%s","verb":"get","objectRef":{"resource":"pods","subresource":"exec","apiVersion":"v1"}`,
-	"many commands":   `"requestURI":"/api/v1/namespaces/shop/pods/web/exec?command=a&command=%s","verb":"get","objectRef":{"resource":"pods","subresource":"exec","apiVersion":"v1"}`,
-	"kubelet":         `"requestURI":"/api/v1/nodes/n/proxy/run/shop/web/c?cmd=%s","verb":"create","objectRef":{"resource":"nodes","subresource":"proxy","apiVersion":"v1"}`,
+	"command":         `"requestURI":"/api/v1/namespaces/shop/pods/web/exec?command=%s","verb":"get","responseStatus":{"code":403},"objectRef":{"resource":"pods","subresource":"exec","apiVersion":"v1"}`,
+	"many commands":   `"requestURI":"/api/v1/namespaces/shop/pods/web/exec?command=a&command=%s","verb":"get","responseStatus":{"code":403},"objectRef":{"resource":"pods","subresource":"exec","apiVersion":"v1"}`,
+	"kubelet":         `"requestURI":"/api/v1/nodes/n/proxy/run/shop/web/c?cmd=%s","verb":"create","responseStatus":{"code":403},"objectRef":{"resource":"nodes","subresource":"proxy","apiVersion":"v1"}`,
 	"kubelet path":    `"requestURI":"/api/v1/nodes/n/proxy/%s","verb":"get","objectRef":{"resource":"nodes","subresource":"proxy","apiVersion":"v1"}`,
 	"agent":           `"userAgent":"%s","verb":"list","requestURI":"/api/v1/secrets","objectRef":{"resource":"secrets","apiVersion":"v1"}`,
 	"name":            `"objectRef":{"resource":"secrets","apiVersion":"v1","name":"%s"},"verb":"get"`,
@@ -53,12 +54,6 @@ var texts = map[string]string{
 	"stage":           `"stage":"%s","verb":"list"`,
 	"object":          `"requestObject":{"x":"%s"},"verb":"list"`,
 	"another":         `"another":"%s","verb":"list"`,
-}
-
-// masked reports that a text is a command, whose cost is that of package command.
-func masked(member, part string) bool {
-	text := fmt.Sprintf(member, part)
-	return strings.Contains(text, "ommand=") || strings.Contains(text, "cmd=")
 }
 
 // parts are what a text is made of that is to cost much.
@@ -94,7 +89,7 @@ type reading struct {
 }
 
 func newReading() *reading {
-	s := newSink("x", newQueue(1<<30), history.New(), newAnnounced(), 256<<10, log.New(io.Discard, "", 0))
+	s := newSink("x", newQueue(1<<30), history.New(), newAnnounced(), 256<<10, event.Masked, log.New(io.Discard, "", 0))
 	return &reading{batch: s.Batch().(*batch)}
 }
 
@@ -146,9 +141,6 @@ func TestCostOfTexts(t *testing.T) {
 	var worst time.Duration
 	for name, member := range texts {
 		for _, part := range parts {
-			if masked(member, part) {
-				continue
-			}
 			for _, size := range []int{15 << 10, 300 << 10} {
 				text := auditText(member, part, size)
 				used := cost(func() { r.read(text) })
