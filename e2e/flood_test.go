@@ -176,6 +176,7 @@ func TestHeldAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Header.Set("Audit-ID", "held-1")
+	r.Header.Set("Accept-Encoding", "identity") // packed it would be short
 	begin := time.Now()
 	answer, err := thief.Do(r)
 	if err != nil {
