@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/containerapi/containerapi/internal/debian"
 )
 
 // chisel is the script that evaluates one rule. Sysdig runs one of them for
@@ -32,7 +34,7 @@ type sysdig struct {
 }
 
 func newSysdig(ctx context.Context) (Engine, error) {
-	root, err := sysdigRoot()
+	root, err := debian.Root()
 	if err != nil {
 		return nil, err
 	}

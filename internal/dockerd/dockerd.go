@@ -8,6 +8,7 @@ package dockerd
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -36,8 +37,10 @@ type Daemon struct {
 	Socket, Host string
 	// Dir holds all that the daemon writes.
 	Dir string
+	// CLI is the path of the docker command that belongs to the daemon.
+	CLI string
 
-	binary string
+	engine Engine
 	flags  []string
 	cgroup string
 	log    *os.File
@@ -63,12 +66,12 @@ func (e *MissingError) Error() string { return e.text }
 // error is a [MissingError] where no daemon can run: for want of root, dockerd,
 // the docker command, a static busybox or cgroups.
 func Start(ctx context.Context, flags ...string) (*Daemon, error) {
-	return start(ctx, nil, flags)
+	return Engine{}.Start(ctx, flags...)
 }
 
-// start is [Start] in a network namespace; nil for that of this program.
-func start(ctx context.Context, network *os.File, flags []string) (*Daemon, error) {
-	binary, err := require()
+// start is [Engine.Start] in a network namespace; nil for that of this program.
+func (e Engine) start(ctx context.Context, network *os.File, flags []string) (*Daemon, error) {
+	cli, err := e.require()
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +83,8 @@ func start(ctx context.Context, network *os.File, flags []string) (*Daemon, erro
 		Socket:  filepath.Join(dir, "docker.sock"),
 		Host:    "unix://" + filepath.Join(dir, "docker.sock"),
 		Dir:     dir,
-		binary:  binary,
+		engine:  e,
+		CLI:     cli,
 		cgroup:  filepath.Base(dir),
 		network: network,
 	}
@@ -95,6 +99,9 @@ func (d *Daemon) open(ctx context.Context, flags []string) error {
 	if err := os.WriteFile(config, []byte("{}\n"), 0o600); err != nil {
 		return err
 	}
+	if err := d.linkCLI(); err != nil {
+		return err
+	}
 	var err error
 	if d.log, err = os.Create(filepath.Join(d.Dir, "dockerd.log")); err != nil {
 		return err
@@ -106,27 +113,22 @@ func (d *Daemon) open(ctx context.Context, flags []string) error {
 		"--exec-root=" + filepath.Join(d.Dir, "exec"),
 		"--pidfile=" + filepath.Join(d.Dir, "pid"),
 		"--cgroup-parent=/" + d.cgroup,
-		"--storage-driver=vfs",
 		"--bridge=none",
 		"--iptables=false",
-	}, flags...)
+	}, append(d.engine.storage(), flags...)...)
 	if err := d.start(ctx); err != nil {
 		return err
 	}
 	return d.importImage(ctx)
 }
 
-// require returns the path of dockerd.
-func require() (string, error) {
+// require returns the path of the docker command, if all is here to run a daemon.
+func (e Engine) require() (cli string, err error) {
 	if os.Getuid() != 0 {
 		return "", &MissingError{"needs root to start a Docker Engine"}
 	}
-	binary, err := exec.LookPath("dockerd")
-	if err != nil {
-		return "", &MissingError{"needs dockerd: apt-get install docker.io"}
-	}
-	if _, err := exec.LookPath("docker"); err != nil {
-		return "", &MissingError{"needs the docker command: apt-get install docker.io"}
+	if cli, err = e.find(); err != nil {
+		return "", err
 	}
 	if _, err := busybox(); err != nil {
 		return "", &MissingError{fmt.Sprintf("needs a static busybox: apt-get install busybox-static: %v", err)}
@@ -138,12 +140,12 @@ func require() (string, error) {
 	if !bytes.Contains(mounts, []byte(" /sys/fs/cgroup")) {
 		return "", &MissingError{"needs cgroups: mount -t cgroup2 none /sys/fs/cgroup"}
 	}
-	return binary, nil
+	return cli, nil
 }
 
 // start starts dockerd and waits until it answers.
 func (d *Daemon) start(ctx context.Context) error {
-	cmd := exec.Command(d.binary, d.flags...)
+	cmd := d.engine.command(d.flags)
 	cmd.Stdout, cmd.Stderr = d.log, d.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setpgid:      true,
@@ -251,16 +253,30 @@ func (d *Daemon) end(signal syscall.Signal) error {
 
 // Command returns a docker command against this daemon, ready to be run.
 func (d *Daemon) Command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "docker", args...)
+	cmd := exec.CommandContext(ctx, d.CLI, args...)
+	cmd.Args[0] = "docker"
 	cmd.Env = append(os.Environ(), d.Env()...)
 	return cmd
 }
 
-// Env returns the environment of a shell whose docker command works on this
-// daemon, whatever the user's configuration and environment name.
+// Env returns the environment of a shell whose docker command is [Daemon.CLI] and
+// works on this daemon, whatever the user's configuration and environment name.
 func (d *Daemon) Env() []string {
-	return []string{"DOCKER_HOST=" + d.Host, "DOCKER_CONFIG=" + filepath.Join(d.Dir, "cli"),
+	return []string{"PATH=" + d.bin() + ":" + os.Getenv("PATH"),
+		"DOCKER_HOST=" + d.Host, "DOCKER_CONFIG=" + filepath.Join(d.Dir, "cli"),
 		"DOCKER_CONTEXT=", "DOCKER_API_VERSION=", "DOCKER_TLS_VERIFY=", "DOCKER_CERT_PATH="}
+}
+
+// bin is a directory with the docker command and nothing else: other programs beside
+// it can be for another release.
+func (d *Daemon) bin() string { return filepath.Join(d.Dir, "bin") }
+
+// linkCLI makes what bin has.
+func (d *Daemon) linkCLI() error {
+	if err := os.Mkdir(d.bin(), 0o755); err != nil {
+		return err
+	}
+	return os.Symlink(d.CLI, filepath.Join(d.bin(), "docker"))
 }
 
 // logTail returns the last lines of the daemon's log.
@@ -363,13 +379,31 @@ func (d *Daemon) removeCgroups() {
 // removeSockets removes the sockets of the containers' shims, which are in a
 // directory of containerd's for all daemons.
 func (d *Daemon) removeSockets() {
-	addresses, _ := filepath.Glob(d.Dir + "/exec/containerd/daemon/io.containerd.runtime.v2.task/moby/*/address")
-	for _, name := range addresses {
-		address, _ := os.ReadFile(name)
-		if path, ok := strings.CutPrefix(string(address), "unix://"); ok {
-			_ = os.Remove(path)
+	for _, path := range d.shimSockets() {
+		_ = os.Remove(path)
+	}
+}
+
+// shimSockets returns the paths of the sockets of the containers' shims: a file
+// beside each container names them, of one form since containerd 2 and of another
+// before.
+func (d *Daemon) shimSockets() []string {
+	var paths []string
+	shims := d.Dir + "/exec/containerd/daemon/io.containerd.runtime.v2.task/moby/*/"
+	for _, name := range []string{"address", "bootstrap.json"} {
+		found, _ := filepath.Glob(shims + name)
+		for _, file := range found {
+			text, _ := os.ReadFile(file)
+			var bootstrap struct{ Address string }
+			if json.Unmarshal(text, &bootstrap) != nil {
+				bootstrap.Address = string(text)
+			}
+			if path, ok := strings.CutPrefix(bootstrap.Address, "unix://"); ok {
+				paths = append(paths, path)
+			}
 		}
 	}
+	return paths
 }
 
 // removeAll removes a directory that dying processes may still write to.

@@ -4,8 +4,10 @@ package dockerd
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,10 +16,20 @@ import (
 )
 
 func TestDaemon(t *testing.T) {
+	engines, err := Engines()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range engines {
+		t.Run(e.Name, func(t *testing.T) { testDaemon(t, e) })
+	}
+}
+
+func testDaemon(t *testing.T, e Engine) {
 	var dir string
-	var cgroups []string
+	var cgroups, sockets []string
 	t.Run("lives", func(t *testing.T) {
-		d, err := Start(t.Context())
+		d, err := e.Start(t.Context())
 		var missing *MissingError
 		if errors.As(err, &missing) {
 			t.Skip(err)
@@ -39,6 +51,7 @@ func TestDaemon(t *testing.T) {
 			return strings.TrimSpace(string(out))
 		}
 		dir = d.Dir
+		requireEngine(t, d, e)
 		if out := docker("run", "--rm", Image, "sh", "-c", "id -u; hostname | wc -l"); out != "0\n1" {
 			t.Errorf("a container printed %q", out)
 		}
@@ -54,6 +67,9 @@ func TestDaemon(t *testing.T) {
 		if out := docker("ps", "--format={{.Names}}"); out != "stubborn" {
 			t.Errorf("after the restart these containers run: %q", out)
 		}
+		if sockets = d.shimSockets(); len(sockets) == 0 {
+			t.Error("no shim has a socket")
+		}
 		before := d.Pid()
 		if err := d.Kill(); err != nil {
 			t.Fatal(err)
@@ -68,9 +84,9 @@ func TestDaemon(t *testing.T) {
 	if _, err := os.Stat(dir); !os.IsNotExist(err) {
 		t.Errorf("%s is still there: %v", dir, err)
 	}
-	for _, cgroup := range cgroups {
-		if _, err := os.Stat(cgroup); !os.IsNotExist(err) {
-			t.Errorf("%s is still there: %v", cgroup, err)
+	for _, name := range append(cgroups, sockets...) {
+		if _, err := os.Stat(name); !os.IsNotExist(err) {
+			t.Errorf("%s is still there: %v", name, err)
 		}
 	}
 	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -81,6 +97,33 @@ func TestDaemon(t *testing.T) {
 	}
 	if mounts, _ := os.ReadFile("/proc/self/mounts"); strings.Contains(string(mounts), dir) {
 		t.Errorf("mounts below %s are left", dir)
+	}
+}
+
+// requireEngine checks that the daemon and its containerd are the programs of that
+// engine.
+func requireEngine(t *testing.T, d *Daemon, e Engine) {
+	t.Helper()
+	if e.usr == "" {
+		return
+	}
+	programs := map[string]string{fmt.Sprint(d.Pid()): cmp.Or(e.program, e.usr+"/sbin/dockerd")}
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", d.Pid()))
+	for _, name := range threads {
+		children, _ := os.ReadFile(name)
+		for child := range strings.FieldsSeq(string(children)) {
+			programs[child] = e.usr + "/bin/containerd"
+		}
+	}
+	for pid, want := range programs {
+		is, err1 := os.Stat("/proc/" + pid + "/exe")
+		wanted, err2 := os.Stat(want)
+		if err1 != nil || err2 != nil || !os.SameFile(is, wanted) {
+			t.Errorf("process %s is not %s: %v, %v", pid, want, err1, err2)
+		}
+	}
+	if len(programs) < 2 {
+		t.Error("dockerd has started no containerd")
 	}
 }
 

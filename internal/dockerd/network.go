@@ -16,6 +16,11 @@ import (
 // it may listen at any port: 2375 and 2376 are free there, whatever runs on the
 // machine. Only what [Daemon.Enter] calls reaches those ports.
 func StartIsolated(ctx context.Context, flags ...string) (*Daemon, error) {
+	return Engine{}.StartIsolated(ctx, flags...)
+}
+
+// StartIsolated is [StartIsolated] on this engine.
+func (e Engine) StartIsolated(ctx context.Context, flags ...string) (*Daemon, error) {
 	network, err := newNetwork()
 	if err != nil {
 		if errors.Is(err, os.ErrPermission) {
@@ -23,7 +28,7 @@ func StartIsolated(ctx context.Context, flags ...string) (*Daemon, error) {
 		}
 		return nil, err
 	}
-	d, err := start(ctx, network, flags)
+	d, err := e.start(ctx, network, flags)
 	if err != nil {
 		// Its second close, after that of a daemon that was started, does nothing.
 		_ = network.Close()

@@ -29,7 +29,28 @@ type Daemon struct {
 // and imports [Image]. It skips the test, saying why, where no daemon can run.
 func Start(t testing.TB, flags ...string) *Daemon {
 	t.Helper()
-	return start(t, dockerd.Start, flags)
+	return Engine{}.Start(t, flags...)
+}
+
+// Engine is an installation of Docker, see [dockerd.Engine].
+type Engine struct{ dockerd.Engine }
+
+// Each runs a test on each of [dockerd.Engines], as a subtest.
+func Each(t *testing.T, test func(t *testing.T, e Engine)) {
+	t.Helper()
+	all, err := dockerd.Engines()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		t.Run(e.Name, func(t *testing.T) { test(t, Engine{e}) })
+	}
+}
+
+// Start is [Start] on this engine.
+func (e Engine) Start(t testing.TB, flags ...string) *Daemon {
+	t.Helper()
+	return start(t, e.Engine.Start, flags)
 }
 
 // StartIsolated is [Start] in a network namespace of its own, see

@@ -24,14 +24,16 @@ import (
 	"github.com/containerapi/containerapi/e2e/falcoctl"
 	"github.com/containerapi/containerapi/e2e/kube"
 	"github.com/containerapi/containerapi/e2e/process"
+	"github.com/containerapi/containerapi/internal/debian"
 )
 
-// debian is a Debian package, with a program or file of it.
-type debian struct{ name, program string }
+// deb is a Debian package, with a program or file of it.
+type deb struct{ name, program string }
 
-// The packages that are needed: always, for the tests, and to install an engine.
+// The packages that are needed: always, for the tests, and to install programs of a
+// newer release in a directory of their own.
 var (
-	basePackages = []debian{
+	basePackages = []deb{
 		{"gcc", "gcc"},
 		{"libc6-dev", "/usr/include/stdlib.h"},
 		{"curl", "curl"},
@@ -40,7 +42,7 @@ var (
 		{"docker.io", "dockerd"},
 		{"busybox-static", "busybox"},
 	}
-	testPackages = []debian{
+	testPackages = []deb{
 		{"etcd-server", "etcd"},
 		// The Makefile's CLANG_MAJOR.
 		{"clang-19", "clang-19"},
@@ -48,12 +50,12 @@ var (
 		{"libbpf-dev", "/usr/include/bpf/bpf_helpers.h"},
 		{"python3-docker", "/usr/lib/python3/dist-packages/docker/__init__.py"},
 	}
-	enginePackages = []debian{
+	rootPackages = []deb{
 		{"debootstrap", "debootstrap"},
 	}
 	// Programs for the tests that only other releases of Debian have: what
 	// they need of it the oldest supported release has as well.
-	foreignPackages = map[string][]debian{
+	foreignPackages = map[string][]deb{
 		"bullseye": {
 			{"cadvisor", "cadvisor"},
 		},
@@ -89,8 +91,8 @@ func run(ctx context.Context, demo bool) error {
 	if !demo {
 		needed = append(needed, testPackages...)
 	}
-	if _, err := engine.Find(ctx); err != nil {
-		needed = append(needed, enginePackages...)
+	if _, err := engine.Find(ctx); err != nil || !demo {
+		needed = append(needed, rootPackages...)
 	}
 	if err := install(ctx, needed); err != nil {
 		return err
@@ -108,6 +110,14 @@ func run(ctx context.Context, demo bool) error {
 			return err
 		}
 		if err := step("falcoctl "+falcoctl.Version+" and a registry", func(log *process.Output) error { return falcoctl.Build(ctx, log) }); err != nil {
+			return err
+		}
+	}
+	if !demo {
+		// It brings its own docker command, containerd and runc.
+		if err := step("Docker Engine of Debian "+debian.Newest, func(log *process.Output) error {
+			return debian.Install(ctx, log, "docker.io", "docker-cli")
+		}); err != nil {
 			return err
 		}
 	}
@@ -150,7 +160,7 @@ var services = map[string]string{"etcd-server": "etcd", "prometheus": "prometheu
 
 // missing returns the names of those of the packages that are missing. It is an
 // error if they cannot be installed.
-func missing(needed []debian) ([]string, error) {
+func missing(needed []deb) ([]string, error) {
 	var names []string
 	for _, p := range needed {
 		if _, err := exec.LookPath(p.program); err != nil {
@@ -172,7 +182,7 @@ func missing(needed []debian) ([]string, error) {
 }
 
 // install installs those of the packages that are missing.
-func install(ctx context.Context, needed []debian) error {
+func install(ctx context.Context, needed []deb) error {
 	names, err := missing(needed)
 	if err != nil || names == nil {
 		return err
@@ -192,7 +202,7 @@ func install(ctx context.Context, needed []debian) error {
 // installForeign installs those of the packages that are missing from another
 // release of Debian, and nothing else from there: the machine's own sources stay
 // as they are.
-func installForeign(ctx context.Context, suite string, needed []debian) error {
+func installForeign(ctx context.Context, suite string, needed []deb) error {
 	names, err := missing(needed)
 	if err != nil || names == nil {
 		return err
@@ -205,7 +215,7 @@ func installForeign(ctx context.Context, suite string, needed []debian) error {
 		defer os.RemoveAll(dir)
 		sources := filepath.Join(dir, "sources.list")
 		if err := errors.Join(
-			os.WriteFile(sources, []byte("deb "+engine.Mirror()+" "+suite+" main\n"), 0o644),
+			os.WriteFile(sources, []byte("deb "+debian.Mirror()+" "+suite+" main\n"), 0o644),
 			os.MkdirAll(filepath.Join(dir, "lists", "partial"), 0o755),
 			os.MkdirAll(filepath.Join(dir, "cache", "archives", "partial"), 0o755),
 		); err != nil {
