@@ -115,6 +115,7 @@ func (d *Daemon) open(ctx context.Context, flags []string) error {
 		"--cgroup-parent=/" + d.cgroup,
 		"--bridge=none",
 		"--iptables=false",
+		"--ip6tables=false",
 	}, append(d.engine.storage(), flags...)...)
 	if err := d.start(ctx); err != nil {
 		return err

@@ -48,8 +48,10 @@ func (r *running) settle(t *testing.T, d *dockertest.Daemon, name string) {
 
 // Each of these is one act, with the process that did it, though both a
 // request and one or more Docker events tell of it.
-func TestDaemonActs(t *testing.T) {
-	d := dockertest.Start(t)
+func TestDaemonActs(t *testing.T) { dockertest.Each(t, testDaemonActs) }
+
+func testDaemonActs(t *testing.T, on dockertest.Engine) {
+	d := on.Start(t)
 	r := startBoth(t, d)
 	dir := t.TempDir()
 	for _, name := range []string{"web", "db"} {
@@ -104,7 +106,7 @@ func TestDaemonActs(t *testing.T) {
 			for _, action := range test.actions {
 				ours = ours || e.Docker.Action == action && e.Docker.Type == "container"
 			}
-			if c := &e.Docker.Client; ours && (c.PID != uint64(pid) || c.ExePath != taptest.Executable(t, "docker") || !strings.HasPrefix(c.Cmdline, "docker "+test.args[0])) {
+			if c := &e.Docker.Client; ours && (c.PID != uint64(pid) || c.ExePath != taptest.Executable(t, d.CLI) || !strings.HasPrefix(c.Cmdline, "docker "+test.args[0])) {
 				t.Errorf("%s: %s %s is of %+v, want %d", test.args, e.Operation, e.Docker.Action, c, pid)
 			}
 		}
@@ -131,8 +133,10 @@ func dockerapiFile(t *testing.T) string {
 }
 
 // What the daemon does by itself has no client.
-func TestDaemonItself(t *testing.T) {
-	d := dockertest.Start(t)
+func TestDaemonItself(t *testing.T) { dockertest.Each(t, testDaemonItself) }
+
+func testDaemonItself(t *testing.T, on dockertest.Engine) {
+	d := on.Start(t)
 	r := startBoth(t, d)
 	d.Docker("run", "--detach", "--restart=always", "--network=none", "--name=again", dockertest.Image, "sleep", "0.3")
 	d.Docker("run", "--detach", "--init=false", "--stop-timeout=0", "--network=none", "--name=health",
@@ -163,9 +167,11 @@ func TestDaemonItself(t *testing.T) {
 }
 
 // No secret that a client sends, or is sent, is in an event or in the log.
-func TestDaemonCanaries(t *testing.T) {
+func TestDaemonCanaries(t *testing.T) { dockertest.Each(t, testDaemonCanaries) }
+
+func testDaemonCanaries(t *testing.T, on dockertest.Engine) {
 	taptest.Need(t, "curl")
-	d := dockertest.Start(t)
+	d := on.Start(t)
 	r := startBoth(t, d)
 	try := func(cmd *exec.Cmd) { _ = cmd.Run() } // some of it fails, as it should
 	d.Docker("run", "--detach", "--init=false", "--stop-timeout=0", "--network=none", "--name=web", "--env=A=canary1", "-e", "B_TOKEN=canary2",

@@ -108,8 +108,10 @@ func api(t *testing.T, d *dockertest.Daemon) *http.Client {
 
 // Events of containers started before, during and after a restart of the
 // daemon are there once each, also those from before the input is back.
-func TestDaemonRestart(t *testing.T) {
-	d := dockertest.Start(t)
+func TestDaemonRestart(t *testing.T) { dockertest.Each(t, testDaemonRestart) }
+
+func testDaemonRestart(t *testing.T, on dockertest.Engine) {
+	d := on.Start(t)
 	p := newProxy(t, d)
 	s, _ := run(t, "docker://"+p.path, Options{})
 	direct, _ := run(t, "docker://"+d.Socket, Options{})
@@ -238,8 +240,10 @@ func createVolumes(t *testing.T, d *dockertest.Daemon, n int, pause time.Duratio
 	group.Wait()
 }
 
-func TestDaemonHealthCheck(t *testing.T) {
-	d := dockertest.Start(t)
+func TestDaemonHealthCheck(t *testing.T) { dockertest.Each(t, testDaemonHealthCheck) }
+
+func testDaemonHealthCheck(t *testing.T, on dockertest.Engine) {
+	d := on.Start(t)
 	s, _ := run(t, "docker://"+d.Socket, Options{})
 	create := func(name string, args ...string) {
 		d.Docker(append([]string{"run", "--detach", "--init=false", "--stop-timeout=0", "--name=" + name, "--network=none"}, args...)...)
@@ -291,7 +295,9 @@ func TestDaemonHealthCheck(t *testing.T) {
 	}
 }
 
-func TestDaemonTLS(t *testing.T) {
+func TestDaemonTLS(t *testing.T) { dockertest.Each(t, testDaemonTLS) }
+
+func testDaemonTLS(t *testing.T, on dockertest.Engine) {
 	dir := t.TempDir()
 	authority := newAuthority(t, dir, "ca")
 	authority.issue(t, dir, "server", x509.ExtKeyUsageServerAuth)
@@ -299,7 +305,7 @@ func TestDaemonTLS(t *testing.T) {
 	newAuthority(t, dir, "other").issue(t, dir, "stranger", x509.ExtKeyUsageClientAuth)
 	file := func(name string) string { return filepath.Join(dir, name+".pem") }
 	address := dockertest.FreeAddress(t)
-	d := dockertest.Start(t, "--host=tcp://"+address, "--tlsverify",
+	d := on.Start(t, "--host=tcp://"+address, "--tlsverify",
 		"--tlscacert="+file("ca"), "--tlscert="+file("server"), "--tlskey="+file("server-key"))
 
 	good := Options{TLSCA: file("ca"), TLSCert: file("client"), TLSKey: file("client-key")}

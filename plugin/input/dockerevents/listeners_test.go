@@ -141,9 +141,11 @@ func TestInsecureRefused(t *testing.T) {
 }
 
 // A real daemon, on a unix socket and on TCP, and across its restart.
-func TestDaemonInsecure(t *testing.T) {
+func TestDaemonInsecure(t *testing.T) { dockertest.Each(t, testDaemonInsecure) }
+
+func testDaemonInsecure(t *testing.T, on dockertest.Engine) {
 	address := dockertest.FreeAddress(t)
-	d := dockertest.Start(t, "--host=tcp://"+address, "--tls=false")
+	d := on.Start(t, "--host=tcp://"+address, "--tls=false")
 	p := newProxy(t, d)
 	local, _ := run(t, "docker://"+p.path, Options{})
 	remote, _ := run(t, "docker+tcp://"+address, Options{})
@@ -172,8 +174,10 @@ func TestDaemonInsecure(t *testing.T) {
 }
 
 // A daemon on a unix socket only is none to tell of.
-func TestDaemonSecure(t *testing.T) {
-	d := dockertest.Start(t)
+func TestDaemonSecure(t *testing.T) { dockertest.Each(t, testDaemonSecure) }
+
+func testDaemonSecure(t *testing.T, on dockertest.Engine) {
+	d := on.Start(t)
 	s, stop := run(t, "docker://"+d.Socket, Options{})
 	d.Docker("volume", "create", "one")
 	s.eventually("the volume", func() bool { return slices.Contains(ids(s), "one") })
