@@ -123,6 +123,12 @@ func (d *Daemon) open(ctx context.Context, flags []string) error {
 	return d.importImage(ctx)
 }
 
+// Check returns a [MissingError] if the machine lacks something to run the engine.
+func (e Engine) Check() error {
+	_, err := e.require()
+	return err
+}
+
 // require returns the path of the docker command, if all is here to run a daemon.
 func (e Engine) require() (cli string, err error) {
 	if os.Getuid() != 0 {
@@ -280,10 +286,13 @@ func (d *Daemon) linkCLI() error {
 	return os.Symlink(d.CLI, filepath.Join(d.bin(), "docker"))
 }
 
+// LogFile returns the path of the file that dockerd logs to.
+func (d *Daemon) LogFile() string { return d.log.Name() }
+
 // logTail returns the last lines of the daemon's log.
 func (d *Daemon) logTail() string {
 	const size = 4096
-	file, err := os.Open(d.log.Name())
+	file, err := os.Open(d.LogFile())
 	if err != nil {
 		return err.Error()
 	}

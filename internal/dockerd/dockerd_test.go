@@ -104,7 +104,7 @@ func testDaemon(t *testing.T, e Engine) {
 // engine.
 func requireEngine(t *testing.T, d *Daemon, e Engine) {
 	t.Helper()
-	if e.usr == "" {
+	if e.OfMachine() {
 		return
 	}
 	programs := map[string]string{fmt.Sprint(d.Pid()): cmp.Or(e.program, e.usr+"/sbin/dockerd")}

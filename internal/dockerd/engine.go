@@ -45,6 +45,9 @@ func Engines() ([]Engine, error) {
 	return all, nil
 }
 
+// OfMachine reports whether the engine is the one that is installed on this machine.
+func (e Engine) OfMachine() bool { return e.usr == "" }
+
 // Start is [Start] on this engine.
 func (e Engine) Start(ctx context.Context, flags ...string) (*Daemon, error) {
 	return e.start(ctx, nil, flags)
@@ -53,7 +56,7 @@ func (e Engine) Start(ctx context.Context, flags ...string) (*Daemon, error) {
 // find returns the path of the engine's docker command. The error is a
 // [MissingError] where a program of it is missing.
 func (e Engine) find() (cli string, err error) {
-	if e.usr == "" {
+	if e.OfMachine() {
 		if _, err := exec.LookPath("dockerd"); err != nil {
 			return "", &MissingError{"needs dockerd: apt-get install docker.io"}
 		}
@@ -83,7 +86,7 @@ if [ "$program" ]; then mount --bind "$program" "$usr/sbin/dockerd"; fi &&
 // storage returns the flags of dockerd that say how images are kept. The drivers work
 // on any file system.
 func (e Engine) storage() []string {
-	if e.usr == "" {
+	if e.OfMachine() {
 		return []string{"--storage-driver=vfs"}
 	}
 	// In containerd's own store, as new installations have had them since Docker 29.
@@ -92,7 +95,7 @@ func (e Engine) storage() []string {
 
 // command returns the command that runs dockerd, in a mount namespace of its own.
 func (e Engine) command(flags []string) *exec.Cmd {
-	if e.usr == "" {
+	if e.OfMachine() {
 		return exec.Command("dockerd", flags...)
 	}
 	args := append([]string{"-c", mountUsr, e.usr, e.program, "/usr/sbin/dockerd"}, flags...)

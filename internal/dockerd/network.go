@@ -55,7 +55,7 @@ func newNetwork() (*os.File, error) {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("make a network namespace: %w", err)
 		}
-		if err := raiseLoopback(); err != nil {
+		if err := RaiseLoopback(); err != nil {
 			return fmt.Errorf("raise the loopback of a network namespace: %w", err)
 		}
 		var err error
@@ -77,8 +77,9 @@ func (d *Daemon) enterNetwork() error {
 	return nil
 }
 
-// raiseLoopback does what `ip link set lo up` does.
-func raiseLoopback() error {
+// RaiseLoopback does what `ip link set lo up` does, in the network namespace of the
+// calling thread.
+func RaiseLoopback() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err

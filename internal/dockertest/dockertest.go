@@ -57,7 +57,13 @@ func (e Engine) Start(t testing.TB, flags ...string) *Daemon {
 // [dockerd.StartIsolated].
 func StartIsolated(t testing.TB, flags ...string) *Daemon {
 	t.Helper()
-	return start(t, dockerd.StartIsolated, flags)
+	return Engine{}.StartIsolated(t, flags...)
+}
+
+// StartIsolated is [StartIsolated] on this engine.
+func (e Engine) StartIsolated(t testing.TB, flags ...string) *Daemon {
+	t.Helper()
+	return start(t, e.Engine.StartIsolated, flags)
 }
 
 func start(t testing.TB, how func(context.Context, ...string) (*dockerd.Daemon, error), flags []string) *Daemon {
