@@ -7,7 +7,6 @@ package e2e
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"github.com/containerapi/containerapi/e2e/engine/enginetest"
 	"github.com/containerapi/containerapi/e2e/kube"
 	"github.com/containerapi/containerapi/e2e/process"
+	"github.com/containerapi/containerapi/internal/dockerd"
 	"github.com/containerapi/containerapi/internal/dockertest"
 )
 
@@ -90,12 +90,18 @@ func startDocker(t *testing.T, flags ...string) *dockertest.Daemon {
 	return dockertest.Start(t, flags...)
 }
 
-// requireDocker fails the test where no Docker Engine can be started: a test that
-// is skipped for want of a part proves nothing here.
+// requireDocker fails the test where one of the Docker Engines cannot be started: a
+// test that is skipped for want of a part proves nothing here.
 func requireDocker(t *testing.T) {
 	t.Helper()
-	if _, err := exec.LookPath("dockerd"); err != nil || os.Getuid() != 0 {
-		t.Fatal("needs root and a dockerd: run make setup")
+	all, err := dockerd.Engines()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		if err := e.Check(); err != nil {
+			t.Fatalf("run make setup as root: Docker Engine %q %v", e.Name, err)
+		}
 	}
 }
 

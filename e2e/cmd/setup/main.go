@@ -114,9 +114,10 @@ func run(ctx context.Context, demo bool) error {
 		}
 	}
 	if !demo {
-		// It brings its own docker command, containerd and runc.
+		// It brings its own docker command, containerd and runc. It asks ps for
+		// the processes of a container. curl is for containers that have its /usr.
 		if err := step("Docker Engine of Debian "+debian.Newest, func(log *process.Output) error {
-			return debian.Install(ctx, log, "docker.io", "docker-cli")
+			return debian.Install(ctx, log, "docker.io", "docker-cli", "procps", "curl")
 		}); err != nil {
 			return err
 		}
