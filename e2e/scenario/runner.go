@@ -265,7 +265,8 @@ func (r *Runner) mark(ctx context.Context, w *way, limit time.Duration) ([]engin
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := w.send(ctx, mark); err != nil {
-		return nil, fmt.Errorf("mark through %s: %w", w.name, err)
+		// What is killed at the limit does not say why.
+		return nil, fmt.Errorf("mark through %s: %w", w.name, errors.Join(err, ctx.Err()))
 	}
 	alerts, err := r.Engine.Until(ctx, func(a engine.Alert) bool { return a.Rule == markerName && w.arrived(a, mark) })
 	if err != nil {
