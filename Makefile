@@ -12,7 +12,7 @@ export CLANG_MAJOR := 19
 # The tests that with -update write the files that they otherwise compare.
 UPDATED = $(shell grep -rl --include='*_test.go' internal/generated plugin rules | xargs -n 1 dirname | sort -u | sed 's|^|./|')
 
-.PHONY: help build test unit fuzz e2e pages demo recordings captures bench package loads lint generate objects bpf clang setup clean
+.PHONY: help build test unit fuzz e2e pages demo recordings captures bench load package loads lint generate objects bpf clang setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ captures: ## make captures of system calls again, with the modern eBPF probe of 
 
 bench: build setup ## events per second, beside k8saudit
 	cd e2e && go run ./bench
+
+load: build setup ## 20,000 requests of 50 clients beside 100 MB/s of others
+	cd e2e && go test -v -count=1 -run '^TestLoad$$' . -load-requests 20000 -load-junk 100
 
 package: build setup ## make the release files in dist, and install them with falcoctl
 	go run ./packaging -out dist

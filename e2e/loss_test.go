@@ -13,7 +13,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -24,6 +23,7 @@ import (
 
 	"github.com/containerapi/containerapi/e2e/engine"
 	"github.com/containerapi/containerapi/e2e/kube"
+	"github.com/containerapi/containerapi/plugin/tap/taptest"
 )
 
 // TestPausedEngine pauses the engine for 10 seconds under load, with the
@@ -97,22 +97,17 @@ func TestPausedEngine(t *testing.T) {
 	}
 }
 
-// stopThreadEnv makes this test program a tracer: see stopThread.
-const stopThreadEnv = "CONTAINERAPI_STOP_THREAD"
-
+// TestMain makes of this test program what tests need as processes of their own.
 func TestMain(m *testing.M) {
-	if pid, err := strconv.Atoi(os.Getenv(stopThreadEnv)); err == nil {
-		if err := trace(pid); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
+	taptest.Main(m, taptest.Helpers{"trace": trace, "ask": ask, "junk": junk})
 }
 
 // trace stops the first thread of a process until standard input ends.
-func trace(pid int) error {
+func trace(args []string) error {
+	pid, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
 	// A thread is traced by a thread.
 	runtime.LockOSThread()
 	if err := syscall.PtraceAttach(pid); err != nil {
@@ -132,8 +127,7 @@ func trace(pid int) error {
 // for that.
 func stopThread(t *testing.T, pid int) (resume func()) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", stopThreadEnv, pid))
+	cmd := taptest.Helper(t, "trace", strconv.Itoa(pid))
 	cmd.Stderr = os.Stderr
 	stdin, err1 := cmd.StdinPipe()
 	stdout, err2 := cmd.StdoutPipe()
