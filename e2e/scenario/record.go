@@ -51,7 +51,7 @@ func (r *Runner) Record(ctx context.Context, s Scenario) ([]json.RawMessage, err
 		return nil, err
 	}
 	return slices.DeleteFunc(after[len(before):], func(e json.RawMessage) bool {
-		return bytes.Contains(e, []byte(`"username":"system:apiserver"`)) || bytes.Contains(e, []byte("mark=containerapi-mark-")) ||
+		return bytes.Contains(e, []byte(`"username":"system:apiserver"`)) || bytes.Contains(e, []byte("=containerapi-mark-")) ||
 			s.Kubelet && !bytes.Contains(e, []byte(`"username":"system:node:`))
 	}), nil
 }

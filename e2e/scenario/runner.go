@@ -29,7 +29,7 @@ const markerName = "Marker"
 
 // markPath is the path of a request that a mark is sent with: one that the
 // shipped audit policy records, and of which no rule and no history takes note.
-const markPath = "/api/v1/namespaces/shop/serviceaccounts/web?mark="
+const markPath = "/api/v1/namespaces/shop/serviceaccounts/web?fieldManager="
 
 // How long a mark may take through an API, the plugin and the engine, and a
 // script to end.

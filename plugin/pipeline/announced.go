@@ -38,9 +38,27 @@ type announced struct {
 	bytes   int        // that are kept of them
 	overdue []*announcement
 
-	// told are requests that were reported without an outcome, in two generations.
-	told, toldBefore map[uint64]bool
+	// told are requests that were reported without an outcome, and answered those
+	// whose outcome came before an announcement: API servers deliver batches side by
+	// side, and the later one can be first.
+	told, answered generations
 }
+
+// generations is a set that forgets its oldest members: one of maxAnnounced is kept
+// until as many came after it.
+type generations struct{ young, old map[uint64]bool }
+
+func (g *generations) add(id uint64) {
+	if len(g.young) >= maxAnnounced {
+		g.young, g.old = nil, g.young
+	}
+	if g.young == nil {
+		g.young = make(map[uint64]bool)
+	}
+	g.young[id] = true
+}
+
+func (g *generations) has(id uint64) bool { return g.young[id] || g.old[id] }
 
 type announcement struct {
 	id   uint64
@@ -50,7 +68,7 @@ type announcement struct {
 }
 
 func newAnnounced() *announced {
-	return &announced{seed: maphash.MakeSeed(), waiting: make(map[uint64]*list.Element), order: list.New(), told: make(map[uint64]bool)}
+	return &announced{seed: maphash.MakeSeed(), waiting: make(map[uint64]*list.Element), order: list.New()}
 }
 
 // note takes an event's announcement, or the outcome of one that was announced. If
@@ -61,9 +79,6 @@ func (a *announced) note(e *event.Event, s *sink, now time.Time) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if e.Outcome != event.Pending && len(a.waiting)+len(a.told)+len(a.toldBefore) == 0 {
-		return
-	}
 	id := a.id(&e.Kubernetes)
 	if e.Outcome == event.Pending {
 		a.add(&announcement{id: id, sink: s, at: now, json: kept(e)})
@@ -71,14 +86,16 @@ func (a *announced) note(e *event.Event, s *sink, now time.Time) {
 	}
 	if element := a.waiting[id]; element != nil {
 		a.forget(element)
+	} else {
+		a.answered.add(id)
 	}
 	if e.Outcome != event.Unanswered {
-		e.Repeated = e.Repeated || a.told[id] || a.toldBefore[id]
+		e.Repeated = e.Repeated || a.told.has(id)
 	}
 }
 
 func (a *announced) add(n *announcement) {
-	if a.waiting[n.id] != nil || a.told[n.id] || a.toldBefore[n.id] {
+	if a.waiting[n.id] != nil || a.told.has(n.id) || a.answered.has(n.id) {
 		return
 	}
 	a.waiting[n.id] = a.order.PushBack(n)
@@ -98,10 +115,7 @@ func (a *announced) forget(element *list.Element) *announcement {
 func (a *announced) expire(element *list.Element) {
 	n := a.forget(element)
 	a.overdue = append(a.overdue, n)
-	if len(a.told) >= maxAnnounced {
-		a.told, a.toldBefore = make(map[uint64]bool), a.told
-	}
-	a.told[n.id] = true
+	a.told.add(n.id)
 }
 
 // due returns the requests that are to be reported without an outcome.

@@ -105,12 +105,18 @@ func TestUnanswered(t *testing.T) {
 					add(stage("ResponseComplete", "held", "mallory", 200, now))
 					add(stage("RequestReceived", "held", "mallory", 0, now))
 					add(stage("ResponseComplete", "last", "bob", 403, now.Add(time.Hour)))
+					// Deliveries overtake each other.
+					add(stage("ResponseComplete", "overtaken", "bob", 200, now.Add(time.Hour)))
+					add(stage("RequestReceived", "overtaken", "bob", 0, now.Add(time.Hour)))
+					sleep(time.Minute)
+					add(stage("ResponseComplete", "end", "bob", 200, now.Add(2*time.Hour)))
 					<-ctx.Done()
 				}})}}, Options{QueueSize: 1 << 20, MaxEventSize: 1 << 16, Log: log.New(io.Discard, "", 0)})
 				time.Sleep(2 * time.Hour)
 				got := strings.Join(acts(t, s), ", ")
 				const want = "answered RequestReceived, held RequestReceived, answered ResponseComplete, held ResponseComplete, later RequestReceived, " +
-					"held RequestReceived unanswered, later ResponseComplete, held ResponseComplete again, held RequestReceived, last ResponseComplete"
+					"held RequestReceived unanswered, later ResponseComplete, held ResponseComplete again, held RequestReceived, last ResponseComplete, " +
+					"overtaken ResponseComplete, overtaken RequestReceived, end ResponseComplete"
 				if got != want {
 					t.Errorf("got  %s\nwant %s", got, want)
 				}
@@ -140,7 +146,7 @@ func TestUnansweredMany(t *testing.T) {
 			t.Fatalf("%d bytes are kept", len(n.json))
 		}
 	}
-	if len(a.waiting)+len(a.told)+len(a.toldBefore) > 2*maxAnnounced {
-		t.Errorf("%d and %d are remembered", len(a.told), len(a.toldBefore))
+	if len(a.waiting)+len(a.told.young)+len(a.told.old) > 2*maxAnnounced {
+		t.Errorf("%d and %d are remembered", len(a.told.young), len(a.told.old))
 	}
 }
