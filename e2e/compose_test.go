@@ -92,7 +92,7 @@ func TestStackFile(t *testing.T) {
 	if len(s.Services) != 6 || len(images) != 2 {
 		t.Fatalf("%d services and %d base images", len(s.Services), len(images))
 	}
-	capabilities := map[string][]string{"falco": {"BPF", "PERFMON"}}
+	capabilities := map[string][]string{"falco": {"BPF", "PERFMON", "SYS_PTRACE"}}
 	socket := []string{"attacker", "falco"}
 	for name, service := range s.Services {
 		if service.Build == nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/containerapi/containerapi/plugin/config"
 	"github.com/containerapi/containerapi/plugin/correlate"
+	"github.com/containerapi/containerapi/plugin/identity"
 	"github.com/containerapi/containerapi/plugin/input"
 	"github.com/containerapi/containerapi/plugin/input/dockerapi"
 	"github.com/containerapi/containerapi/plugin/input/dockerevents"
@@ -96,6 +97,8 @@ func openDocker(u *url.URL, c config.Config) ([]pipeline.Input, error) {
 		TLSCert: c.DockerTLSCertificate,
 		TLSKey:  c.DockerTLSKey,
 		Cause:   requests.Attribute,
+
+		Namespace: identity.FindHost().MountNamespace,
 	})
 	if err != nil {
 		return nil, err

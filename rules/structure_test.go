@@ -63,7 +63,7 @@ func TestOutputs(t *testing.T) {
 	}
 	docker := [][]string{
 		{"docker.client.exepath"}, {"docker.client.cmdline"}, {"docker.client.pid"}, {"docker.client.uid"}, {"docker.client.loginuid"},
-		{"docker.client.container.name"}, {"docker.client.container.image"}, {"docker.client.addr"},
+		{"docker.client.container.name"}, {"docker.client.container.image.name"}, {"docker.client.addr"},
 		{"api.operation"}, {"docker.container.name", "api.object", "docker.request.path", "docker.request.unreadable"},
 		{"api.outcome"}, {"docker.daemon"},
 	}
@@ -181,13 +181,19 @@ var investigation = map[string]string{
 	"docker.client.ppid":            "to find the parent",
 	"docker.client.name":            "which a process can choose; outputs show its executable",
 	"docker.request.version":        "to tell clients apart",
-	"docker.request.status":         "the answer; outputs show api.outcome",
-	"docker.event.type":             "rules on what api.operation has no name for",
-	"docker.event.action":           "rules on what api.operation has no name for",
-	"docker.object.id":              "rules on what api.operation has no name for",
-	"docker.exec.command":           "the command of one API; outputs show api.command",
-	"docker.exec.id":                "to find the end of an exec",
-	"docker.exit_code":              "to find how an exec ended",
+
+	"docker.client.container.image.tag":    "to find the version; lists match repositories",
+	"docker.client.container.image.digest": "to find the version; lists match repositories",
+	"docker.create.image.tag":              "to find the version; lists match repositories",
+	"docker.container.image.repository":    "overrides for all versions of an image",
+	"docker.container.image.tag":           "to find the version",
+	"docker.request.status":                "the answer; outputs show api.outcome",
+	"docker.event.type":                    "rules on what api.operation has no name for",
+	"docker.event.action":                  "rules on what api.operation has no name for",
+	"docker.object.id":                     "rules on what api.operation has no name for",
+	"docker.exec.command":                  "the command of one API; outputs show api.command",
+	"docker.exec.id":                       "to find the end of an exec",
+	"docker.exit_code":                     "to find how an exec ended",
 }
 
 var (

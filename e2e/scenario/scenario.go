@@ -178,7 +178,7 @@ func (s Scenario) Live() bool { return s.Run != "" }
 var essential = []string{
 	"api.operation", "api.outcome", "api.object",
 	"kube.user.name", "kube.sourceip", "kube.auditid",
-	"docker.container.name", "docker.container.id", "docker.container.image", "docker.daemon",
+	"docker.container.name", "docker.container.id", "docker.container.image.name", "docker.daemon",
 }
 
 // aboutContainer reports whether a Docker operation is on one container.

@@ -122,6 +122,18 @@ func (c *Call) EventCommand() string {
 	return ""
 }
 
+// ReadsPast reports whether an attach asks for what the container wrote before.
+// What counts as no is that of BoolValue in
+// github.com/docker/docker/api/server/httputils; the body of a form counts there
+// as well, and is not read here.
+func (c *Call) ReadsPast() bool {
+	switch strings.ToLower(strings.TrimSpace(c.parameters().Get("logs"))) {
+	case "", "0", "no", "false", "none":
+		return false
+	}
+	return true
+}
+
 // Becomes returns what the object is called once the call is carried out, which
 // is how the engine's event of it calls the object.
 func (c *Call) Becomes() string {

@@ -50,18 +50,6 @@ func (k Kind) Like(other Kind) bool {
 		k.image != "" && k.image == other.image || k.imageID != "" && k.imageID == other.imageID
 }
 
-// repository returns the name of an image without its tag and digest.
-func repository(image string) string {
-	image, _, _ = strings.Cut(image, "@")
-	if i := strings.LastIndexByte(image, ':'); i > strings.LastIndexByte(image, '/') {
-		image = image[:i]
-	}
-	if image == "sha256" { // an id
-		return ""
-	}
-	return image
-}
-
 // Describe writes into an event what the engine made, and what of the host that
 // shows.
 func (m *Made) Describe(e *event.Event) {
@@ -111,7 +99,7 @@ func ReadContainer(answer io.Reader) (*Made, error) {
 	}
 	m := &Made{
 		Image: image, Mounts: h.shownMounts(), Access: h.request(),
-		Kind: Kind{Owner: l.owner(), image: repository(image), imageID: imageID},
+		Kind: Kind{Owner: l.owner(), image: Repository(image), imageID: imageID},
 	}
 	for _, mount := range mounts {
 		switch {
@@ -154,7 +142,7 @@ func ReadKinds(answer io.Reader, but string) ([]Kind, error) {
 		},
 		End: func() {
 			if c.id != but {
-				kinds = append(kinds, Kind{Owner: c.labels.owner(), image: repository(c.image), imageID: c.imageID})
+				kinds = append(kinds, Kind{Owner: c.labels.owner(), image: Repository(c.image), imageID: c.imageID})
 			}
 		},
 	}})

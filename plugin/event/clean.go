@@ -61,7 +61,8 @@ func (d *Docker) clean(shown Shown) {
 		container.Image = command.MaskText(container.Image)
 		cleanNames(&container.ID, &container.Name)
 	}
-	cleanNames(&d.Daemon, &d.Type, &d.Action, &d.ActorID, &d.ExecID, &d.ExitCode, &r.Method, &r.Version, &c.Name, &c.ParentName, &c.Addr)
+	cleanNames(&d.Daemon, &d.Type, &d.Action, &d.ActorID, &d.ExecID, &d.ExitCode, &r.Method, &r.Version, &c.Name, &c.ParentName, &c.Addr,
+		&c.UnverifiedReason, &c.Image.ID, &c.Image.Digest, &r.CreateImageID)
 }
 
 func cleanNames(names ...*string) {

@@ -177,8 +177,11 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 			LoginUID:    c.GetInt64("loginuid"),
 			InContainer: c.GetBool("inContainer"),
 			Container:   container(c.Get("container")),
+			Verified:    c.GetBool("verified"),
 			Addr:        text(c.Get("addr")),
 		}
+		k.Client.UnverifiedReason = text(c.Get("unverifiedReason"))
+		k.Client.Image = Image{ID: text(c.Get("image", "id")), Digest: text(c.Get("image", "digest")), Verified: c.GetBool("image", "verified")}
 	}
 	return nil
 }
@@ -211,9 +214,12 @@ func dockerRequest(e *Event, o *fastjson.Object) {
 // created reads what something is created with.
 func (r *Request) created(o *fastjson.Object) {
 	r.CreateImage = text(o.Get("image"))
+	r.CreateImageID = text(o.Get("imageID"))
+	r.CreateImageVerified = o.Get("imageVerified").GetBool()
 	r.CreatePrivileged = o.Get("privileged").GetBool()
 	r.CreateMounts = texts(r.CreateMounts, o.Get("mounts"))
 	r.CreateExposes = texts(r.CreateExposes, o.Get("exposes"))
+	r.AttachOwn = o.Get("attachOwn").GetBool()
 	r.Unread = o.Get("unread").GetBool()
 }
 

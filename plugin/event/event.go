@@ -216,16 +216,21 @@ type Request struct {
 	// ArchivePath is the path inside the container that files are copied from
 	// or to.
 	ArchivePath string
+	// AttachOwn reports that who attached to a container started it then.
+	AttachOwn bool
 	// ExecPrivileged reports that an exec gets all privileges.
 	ExecPrivileged bool
 	// CreateImage, CreatePrivileged and CreateMounts are what a container is
 	// to be created with, or of an event what it was created with; a mount is
 	// "source:target", and of a volume "source:volume". CreateExposes is what of
 	// the host and of other containers that shows, in the words of package hostaccess.
-	CreateImage      string
-	CreatePrivileged bool
-	CreateMounts     []string
-	CreateExposes    []string
+	CreateImage string
+	// CreateImageID and CreateImageVerified are of that image, as in [Image].
+	CreateImageID       string
+	CreateImageVerified bool
+	CreatePrivileged    bool
+	CreateMounts        []string
+	CreateExposes       []string
 }
 
 // Client is a process that spoke to a Docker Engine, as it was when it
@@ -247,13 +252,47 @@ type Client struct {
 	// one if that is known.
 	InContainer bool
 	Container   Container
+	// Image is the container's.
+	Image Image
+	// Verified reports that it is the host's file at ExePath that runs, or that
+	// the process is in Container; UnverifiedReason why that is not certain, in
+	// the words of package identity.
+	Verified         bool
+	UnverifiedReason string
 	// Addr is the remote address of a client on TCP.
 	Addr string
 }
 
 // Container names a container.
 type Container struct {
+	// Image is what the image was called when the container was created.
 	ID, Name, Image string
+}
+
+// Image is what an image is, whatever it is called.
+type Image struct {
+	// ID is the engine's, Digest the one that the image's registry knows it by,
+	// "sha256:…" both.
+	ID, Digest string
+	// Verified reports that the engine has the image from the repository that it
+	// is called after, and that nobody just gave it the name.
+	Verified bool
+}
+
+// Running is a container that runs, as its engine knows it.
+type Running struct {
+	Container
+	Image Image
+	// PID is that of its first process, 0 if it does not run; Since is when it
+	// was started last.
+	PID   int
+	Since time.Time
+	// MountNamespace is the inode of its mount namespace, 0 if that cannot be
+	// seen.
+	MountNamespace uint32
+	// Ended reports that this is how it was when it started: it has just ended, and
+	// the number of its namespace can be another's.
+	Ended bool
 }
 
 // Reset empties the event and keeps the memory of its lists.

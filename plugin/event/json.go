@@ -151,9 +151,12 @@ func (w *writer) dockerRequest(e *Event) {
 // created writes what something is created with.
 func (w *writer) created(r *Request) {
 	w.string("image", r.CreateImage)
+	w.string("imageID", r.CreateImageID)
+	w.bool("imageVerified", r.CreateImageVerified)
 	w.bool("privileged", r.CreatePrivileged)
 	w.strings("mounts", r.CreateMounts)
 	w.strings("exposes", r.CreateExposes)
+	w.bool("attachOwn", r.AttachOwn)
 	w.bool("unread", r.Unread)
 }
 
@@ -171,6 +174,13 @@ func (w *writer) docker(d *Docker) {
 	w.int("loginuid", c.LoginUID)
 	w.bool("inContainer", c.InContainer)
 	w.container(&c.Container)
+	image := w.open("image")
+	w.string("id", c.Image.ID)
+	w.string("digest", c.Image.Digest)
+	w.bool("verified", c.Image.Verified)
+	w.close(image)
+	w.bool("verified", c.Verified)
+	w.string("unverifiedReason", c.UnverifiedReason)
 	w.string("addr", c.Addr)
 	w.close(client)
 	w.container(&d.Container)

@@ -11,7 +11,7 @@ import (
 )
 
 // MaxFields is how many fields a plugin may have.
-const MaxFields = 96
+const MaxFields = 120
 
 // maxList is how many values of a list are kept: more than any rule reads,
 // and few enough that some lists fit into one extraction.

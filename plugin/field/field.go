@@ -84,7 +84,7 @@ func Fill(e *event.Event, b *falco.Block) {
 	case event.KubernetesAudit:
 		fill(len(common), kube, e, b)
 	case event.DockerEvent, event.DockerAPI:
-		fill(len(common)+len(kube), docker, e, b)
+		fill(len(common)+len(kube), dockerAPI, e, b)
 	}
 }
 
@@ -99,10 +99,10 @@ func fill(first int, rows []Field, e *event.Event, b *falco.Block) {
 // All returns the whole table. A field's index in it is the id that Falco
 // knows it by.
 func All() []Field {
-	all := make([]Field, 0, len(common)+len(kube)+len(docker))
+	all := make([]Field, 0, len(common)+len(kube)+len(dockerAPI))
 	all = append(all, common...)
 	all = append(all, kube...)
-	return append(all, docker...)
+	return append(all, dockerAPI...)
 }
 
 // Entries returns the table in the form that Falco is given it.

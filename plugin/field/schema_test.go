@@ -73,7 +73,7 @@ func of(input event.Input) []Field {
 	if input == event.KubernetesAudit {
 		return append(common[:len(common):len(common)], kube...)
 	}
-	return append(common[:len(common):len(common)], docker...)
+	return append(common[:len(common):len(common)], dockerAPI...)
 }
 
 func value(v Value, e *event.Event) any {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"net/netip"
 
+	"github.com/containerapi/containerapi/plugin/docker"
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/kubernetes"
 	"github.com/containerapi/containerapi/plugin/meaning"
@@ -46,7 +47,7 @@ var common = []Field{
 		flag(func(e *event.Event) (bool, bool) { return e.Seen.First, e.Seen.Known })},
 	{"api.seen.age", "For how many seconds of event time the plugin has remembered identities. Where this is small, `api.seen.first` means little.",
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.Age, e.Seen.Known })},
-	{"api.seen.count", "How many acts of this operation the identity did within the last minute, in any namespace, this one included; counts up to 64. A Docker client's subcommands (`docker inspect`, `docker exec`) are counted apart. Acts that were denied are counted apart from all others.",
+	{"api.seen.count", "How many acts of this operation the identity did within the last minute, in any namespace, this one included; counts up to 64. A look at a container that the same process then runs a command in, attaches to, copies from or reads the logs of is not counted: that act has a rule of its own. Acts that were denied are counted apart from all others.",
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.Count, e.Seen.Known })},
 	{"api.seen.objects", "How many different objects those acts named; counts up to 64. A list or watch of a namespace, or of all, counts as one.",
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.Objects, e.Seen.Known })},
@@ -148,7 +149,7 @@ var kube = []Field{
 func hasClient(e *event.Event) bool { return e.Docker.Client.PID != 0 }
 
 // docker are the fields of Docker's events and of requests to Docker's API.
-var docker = []Field{
+var dockerAPI = []Field{
 	{"docker.client.pid", "The id of the process that made the request, as it was when it connected. No value where no request caused the event: a health check, or a restart by the engine itself.",
 		number(func(e *event.Event) (uint64, bool) { return e.Docker.Client.PID, hasClient(e) })},
 	{"docker.client.ppid", "The id of that process' parent.",
@@ -157,7 +158,7 @@ var docker = []Field{
 		text(func(e *event.Event) string { return e.Docker.Client.Name })},
 	{"docker.client.pname", "The name of that process' parent.",
 		text(func(e *event.Event) string { return e.Docker.Client.ParentName })},
-	{"docker.client.exepath", "The path of that process' executable, as the process sees it. In a container it is a path in the container.",
+	{"docker.client.exepath", "The path of that process' executable, as the process sees it and with no symbolic link in it. In a container it is a path in the container.",
 		text(func(e *event.Event) string { return e.Docker.Client.ExePath })},
 	{"docker.client.cmdline", "The command line of that process. What may be a secret in it is shown as `***`; with the setting `commands: names` only programs and files are shown.",
 		text(func(e *event.Event) string { return e.Docker.Client.Cmdline })},
@@ -175,8 +176,24 @@ var docker = []Field{
 		text(func(e *event.Event) string { return e.Docker.Client.Container.ID })},
 	{"docker.client.container.name", "The name of that container.",
 		text(func(e *event.Event) string { return e.Docker.Client.Container.Name })},
-	{"docker.client.container.image", "The image of that container.",
+	{"docker.client.container.image.name", "The image of that container, as it was named when the container was created. Whoever may use Docker can give any image any name.",
 		text(func(e *event.Event) string { return e.Docker.Client.Container.Image })},
+	{"docker.client.container.image.repository", "The repository of that name, as the docker command shows it: `traefik`, `ghcr.io/example/agent`.",
+		text(func(e *event.Event) string { return docker.Repository(e.Docker.Client.Container.Image) })},
+	{"docker.client.container.image.tag", "The tag of that name.",
+		text(func(e *event.Event) string { return docker.Tag(e.Docker.Client.Container.Image) })},
+	{"docker.client.container.image.digest", "The digest, `sha256:…`, that the repository knows the image by. No value for an image that did not come from there.",
+		text(func(e *event.Event) string { return e.Docker.Client.Image.Digest })},
+	{"docker.client.container.image.id", "The id of the image, `sha256:…`, which changes with any part of it.",
+		text(func(e *event.Event) string { return e.Docker.Client.Image.ID })},
+	{"docker.client.container.image.verified", "True if the engine has the image from the repository that it is named after; false if someone gave it the name.",
+		flag(func(e *event.Event) (bool, bool) {
+			return e.Docker.Client.Image.Verified, e.Docker.Client.Container.ID != ""
+		})},
+	{"docker.client.verified", "True if the process is what it seems to be: on the host the file that the host has at `docker.client.exepath`, root's alone to change, loaded as itself, and nobody else's code or connection; in a container that the engine knows it and the process is in its namespaces. No list of programs or images counts without it.",
+		flag(func(e *event.Event) (bool, bool) { return e.Docker.Client.Verified, hasClient(e) })},
+	{"docker.client.unverified_reason", "Why that is not certain: `unseen` (how the connection was made), `host_hidden` (the plugin cannot see the host's files or processes), `owner` (the executable is not root's), `other_file` (not the host's file at its path), `deleted`, `writable` (the client may change it), `namespace` (mounts that a user made), `environment` (`LD_PRELOAD` and the like), `traced`, `memory` (written by another process), `renamed` (it chose what its executable is), `relay` (`docker system dial-stdio`), `connection` (another program made it, or sent on it), `engine` (which did not answer in time), `container` (the engine does not know it, or the process is not in its namespaces).",
+		text(func(e *event.Event) string { return e.Docker.Client.UnverifiedReason })},
 	{"docker.client.addr", "The remote address of a client that came over TCP.",
 		addr(func(e *event.Event) netip.Addr { return address(e.Docker.Client.Addr) })},
 	{"docker.insecure", "True if the client came over TCP without TLS.",
@@ -203,8 +220,22 @@ var docker = []Field{
 		})},
 	{"docker.archive.path", "The path inside the container that files are copied from or to (docker cp).",
 		text(func(e *event.Event) string { return e.Docker.Request.ArchivePath })},
-	{"docker.create.image", "The image that a container or service is created from, or an engine plugin's name.",
+	{"docker.attach.own", "True if the process that attached to a container started it then, as `docker run` and `docker start --attach` do: it sees and sends nothing of others.",
+		flag(func(e *event.Event) (bool, bool) {
+			return e.Docker.Request.AttachOwn, e.Input == event.DockerAPI && e.Operation == operation.ContainerAttach
+		})},
+	{"docker.create.image.name", "The image that a container or service is created from, as the client names it, or an engine plugin's name.",
 		text(func(e *event.Event) string { return e.Docker.Request.CreateImage })},
+	{"docker.create.image.repository", "The repository of that name.",
+		text(func(e *event.Event) string { return docker.Repository(e.Docker.Request.CreateImage) })},
+	{"docker.create.image.tag", "The tag of that name.",
+		text(func(e *event.Event) string { return docker.Tag(e.Docker.Request.CreateImage) })},
+	{"docker.create.image.id", "The id of the image that the engine has under that name, `sha256:…`.",
+		text(func(e *event.Event) string { return e.Docker.Request.CreateImageID })},
+	{"docker.create.image.verified", "True if the engine has the image from the repository that it is named after; false if someone gave it the name.",
+		flag(func(e *event.Event) (bool, bool) {
+			return e.Docker.Request.CreateImageVerified, e.Docker.Request.CreateImage != ""
+		})},
 	{"docker.create.privileged", "True if a container is created with all privileges.",
 		flag(func(e *event.Event) (bool, bool) {
 			return e.Docker.Request.CreatePrivileged, (e.Input == event.DockerAPI || e.Input == event.DockerEvent) && e.Operation == operation.ContainerCreate
@@ -225,8 +256,12 @@ var docker = []Field{
 		text(func(e *event.Event) string { return e.Docker.Container.ID })},
 	{"docker.container.name", "The name of that container.",
 		text(func(e *event.Event) string { return e.Docker.Container.Name })},
-	{"docker.container.image", "The image of that container, as it was named when the container was created.",
+	{"docker.container.image.name", "The image of that container, as it was named when the container was created.",
 		text(func(e *event.Event) string { return e.Docker.Container.Image })},
+	{"docker.container.image.repository", "The repository of that name.",
+		text(func(e *event.Event) string { return docker.Repository(e.Docker.Container.Image) })},
+	{"docker.container.image.tag", "The tag of that name.",
+		text(func(e *event.Event) string { return docker.Tag(e.Docker.Container.Image) })},
 	{"docker.exec.command", "The command of a `docker exec`, its words joined by a space. What may be a secret in it is shown as `***`; with the setting `commands: names` only programs and files are shown.",
 		text(func(e *event.Event) string { return e.Docker.Command })},
 	{"docker.exec.id", "The id of the exec.",

@@ -8,8 +8,8 @@ package history
 import (
 	"cmp"
 	"hash/maphash"
+	"slices"
 	"strconv"
-	"strings"
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -68,6 +68,8 @@ type burst struct {
 type act struct {
 	time   int64
 	object uint64
+	// process did it, 0 if that is not known.
+	process uint64
 	// again reports that a later act named the same object.
 	again bool
 }
@@ -213,18 +215,10 @@ func (h *History) see(e *event.Event, m *Undo) {
 	e.Seen.Sources, m.use = c.add(e.Time, h.key(k.Peer()))
 }
 
-// subcommand returns the first two words of a command line: docker inspects a
-// container before it runs a command in it, which is no docker inspect.
-func subcommand(cmdline string) string {
-	first := strings.IndexByte(cmdline, ' ')
-	if first < 0 {
-		return cmdline
-	}
-	second := strings.IndexByte(cmdline[first+1:], ' ')
-	if second < 0 {
-		return cmdline
-	}
-	return cmdline[:first+1+second]
+// looksFirst are the acts before which docker inspects the container by itself.
+// Each has a rule of its own, so that nobody hides a look by one of them.
+var looksFirst = []string{
+	operation.ContainerAttach, operation.ContainerExec, "container.archive_read", "container.commit", "container.export", "container.logs",
 }
 
 // act remembers an act and compares it with those before.
@@ -236,13 +230,15 @@ func (h *History) act(e *event.Event, m *Undo) {
 	if e.Outcome == event.Denied {
 		outcome = string(e.Outcome)
 	}
-	var object uint64
+	var who, object, process uint64
 	if e.Input == event.DockerAPI {
 		// Not the process: each of many commands is another.
 		c := &d.Client
-		m.burst = h.key(c.ExePath, subcommand(c.Cmdline), strconv.FormatInt(c.UID, 10), c.Container.ID, c.Addr, d.Daemon, e.Operation, outcome)
-		m.actor = h.key(c.ExePath, strconv.FormatInt(c.UID, 10), c.Container.ID, c.Addr, d.Daemon, e.Operation)
+		who = h.key(c.ExePath, strconv.FormatBool(c.Verified), strconv.FormatInt(c.UID, 10), c.Container.ID, c.Addr, d.Daemon)
+		m.burst = h.key(strconv.FormatUint(who, 16), e.Operation, outcome)
+		m.actor = h.key(strconv.FormatUint(who, 16), e.Operation)
 		object = h.key(cmp.Or(d.Container.ID, d.Container.Name, d.Request.Path))
+		process = d.Client.PID
 	} else {
 		address := ""
 		if m.stranger {
@@ -256,6 +252,11 @@ func (h *History) act(e *event.Event, m *Undo) {
 	// What was tried in vain does not make what is done later less new.
 	done := e.Outcome == event.Allowed || e.Outcome == event.Unanswered
 	actors, bursts, _ := h.memory(*m)
+	if done && process != 0 && slices.Contains(looksFirst, e.Operation) {
+		if looks, ok := bursts.Peek(h.key(strconv.FormatUint(who, 16), operation.ContainerInspect, "")); ok {
+			looks.take(object, process)
+		}
+	}
 	known, ok := actors.Get(m.actor)
 	if !ok {
 		known = new(actor)
@@ -271,21 +272,20 @@ func (h *History) act(e *event.Event, m *Undo) {
 		b = new(burst)
 		bursts.Add(m.burst, b)
 	}
-	e.Seen.Count, e.Seen.Objects = b.add(e.Time, object)
+	e.Seen.Count, e.Seen.Objects = b.add(act{time: e.Time, object: object, process: process})
 }
 
 // add remembers an act and returns how many there were within the window, and
 // of how many objects.
-func (b *burst) add(now int64, object uint64) (count, objects uint64) {
-	old := 0
+func (b *burst) add(last act) (count, objects uint64) {
+	now, object, old := last.time, last.object, 0
 	for old < len(b.acts) && (b.acts[old].time < now-actWindow || len(b.acts)-old >= maxActs) {
 		old++
 	}
-	b.acts = append(b.acts[:copy(b.acts, b.acts[old:])], act{time: now, object: object})
-	last := len(b.acts) - 1
+	b.acts = append(b.acts[:copy(b.acts, b.acts[old:])], last)
 	for i := range b.acts {
 		a := &b.acts[i]
-		if i < last && a.object == object {
+		if i < len(b.acts)-1 && a.object == object {
 			a.again = true
 		}
 		// They need not come in the order of their times.
@@ -298,6 +298,18 @@ func (b *burst) add(now int64, object uint64) (count, objects uint64) {
 		}
 	}
 	return count, objects
+}
+
+// take forgets what a process did to an object.
+func (b *burst) take(object, process uint64) {
+	b.acts = slices.DeleteFunc(b.acts, func(a act) bool { return a.object == object && a.process == process })
+	// The last one of another process may be what stood for the object.
+	for i := len(b.acts) - 1; i >= 0; i-- {
+		if b.acts[i].object == object {
+			b.acts[i].again = false
+			break
+		}
+	}
 }
 
 // drop forgets the last act.

@@ -314,3 +314,38 @@ func TestStrangersForgetNothing(t *testing.T) {
 		t.Error("the watch is forgotten")
 	}
 }
+
+// docker looks at a container before it does what has a rule of its own: that is
+// no look at many. What another process does, or in vain, hides no look.
+func TestLooks(t *testing.T) {
+	for name, test := range map[string]struct {
+		operation string
+		pid       uint64 // added to that of the look
+		outcome   event.Outcome
+		want      uint64
+	}{
+		"an exec each":            {"container.exec", 0, event.Allowed, 1},
+		"the logs of each":        {"container.logs", 0, event.Allowed, 1},
+		"the processes of each":   {"container.top", 0, event.Allowed, 6},
+		"an exec by another":      {"container.exec", 100, event.Allowed, 6},
+		"an exec that was failed": {"container.exec", 0, event.Failed, 6},
+	} {
+		h := New()
+		var last *event.Event
+		for i := range uint64(6) {
+			act := func(operation string, pid uint64, outcome event.Outcome) *event.Event {
+				e := &event.Event{Input: event.DockerAPI, Time: start.Add(time.Duration(i) * time.Second).UnixNano(), Operation: operation, Outcome: outcome}
+				e.Docker.Container.ID = fmt.Sprint(i)
+				// argv[0] and all else of the command line are the client's choice.
+				e.Docker.Client = event.Client{PID: pid, ExePath: "/usr/bin/docker", Verified: true, Cmdline: fmt.Sprint("x", i)}
+				h.Observe(e)
+				return e
+			}
+			last = act("container.inspect", 10+i, event.Allowed)
+			act(test.operation, 10+i+test.pid, test.outcome)
+		}
+		if last.Seen.Objects != test.want {
+			t.Errorf("%s: the sixth look is at %d containers, want %d", name, last.Seen.Objects, test.want)
+		}
+	}
+}

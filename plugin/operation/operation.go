@@ -48,12 +48,15 @@ type Operation struct {
 
 // The names that Go code compares. All others stand in a table only.
 const (
-	ContainerCreate = "container.create"
-	ContainerExec   = "container.exec"
-	DaemonInsecure  = "daemon.insecure"
-	ExecStart       = "exec.start"
-	NodeProxy       = "node.proxy"
-	VolumeCreate    = "volume.create"
+	ContainerAttach  = "container.attach"
+	ContainerCreate  = "container.create"
+	ContainerExec    = "container.exec"
+	ContainerInspect = "container.inspect"
+	ContainerStart   = "container.start"
+	DaemonInsecure   = "daemon.insecure"
+	ExecStart        = "exec.start"
+	NodeProxy        = "node.proxy"
+	VolumeCreate     = "volume.create"
 )
 
 var (

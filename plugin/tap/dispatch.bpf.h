@@ -8,13 +8,32 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include "client.bpf.h"
+#include "code.bpf.h"
 #include "mark.bpf.h"
 #include "server.bpf.h"
 #include "socket.bpf.h"
 #include "syscall.bpf.h"
 
+/* Whether a system call that everyone makes often is over for the tap: a file that
+ * is opened to be read, and what means something in a 32-bit process only. */
+static __always_inline bool concerns_nobody(struct pt_regs *regs, __u64 nr)
+{
 #if defined(__TARGET_ARCH_x86)
-/* A 32-bit process' connect. The rest of what it does is seen at the server. */
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	if (nr == 2)
+		return !(ARG1(regs) & O_ACCMODE);
+	if (nr == 257)
+		return !(ARG2(regs) & O_ACCMODE);
+	return ops[nr] == (OP_IA32 | OP_OF_ANYONE) && !(BPF_CORE_READ(task, thread_info.status) & TS_COMPAT);
+#else
+	return nr == 56 && !(ARG2(regs) & O_ACCMODE);
+#endif
+}
+
+#if defined(__TARGET_ARCH_x86)
+/* A 32-bit process' connect, and what it can do to another process. The rest of
+ * what it does is seen at the server. */
 static __always_inline int on_ia32(struct pt_regs *regs, long ret)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
@@ -22,7 +41,17 @@ static __always_inline int on_ia32(struct pt_regs *regs, long ret)
 
 	if (!(BPF_CORE_READ(task, thread_info.status) & TS_COMPAT))
 		return 0;
-	if (SYSCALL_NR(regs) == 102) {
+	switch (SYSCALL_NR(regs)) {
+	case 5:
+	case 295:
+		return ret >= 0 ? on_open((__u64)file_of(ret)) : 0;
+	case 26:
+		return on_ptrace(regs->bx, regs->cx, ret);
+	case 172:
+		return on_prctl(regs->bx, regs->cx, ret);
+	case 348:
+		return on_vm_write(regs->bx, ret);
+	case 102:
 		if (fd != 3 /* SYS_CONNECT */ ||
 		    bpf_probe_read_user(&fd, sizeof(fd), (void *)(regs->cx & 0xffffffffUL)))
 			return 0;
@@ -129,6 +158,14 @@ static __noinline int on_exit(__u64 *ctx, __u32 op)
 		return on_send(&c, mark);
 	case OP_CLOSE:
 		return mark == MARK_ENGINE ? on_close(c.fd) : 0;
+	case OP_PTRACE:
+		return on_ptrace(ARG0(regs), c.arg1, c.ret);
+	case OP_VM_WRITE:
+		return on_vm_write(c.fd, c.ret);
+	case OP_PRCTL:
+		return on_prctl(ARG0(regs), c.arg1, c.ret);
+	case OP_OPEN:
+		return c.ret >= 0 ? on_open((__u64)file_of(c.ret)) : 0;
 #if defined(__TARGET_ARCH_x86)
 	case OP_IA32:
 		return on_ia32(regs, c.ret);

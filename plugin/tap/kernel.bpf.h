@@ -48,6 +48,9 @@ enum {
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
 #define TCP_LISTEN 10
+#define O_ACCMODE 3
+#define FMODE_WRITE 2
+#define PROC_SUPER_MAGIC 0x9fa0
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define SOL_SOCKET 1
@@ -103,6 +106,10 @@ typedef struct {
 	__u32 val;
 } kuid_t;
 
+typedef struct {
+	__u32 val;
+} kgid_t;
+
 struct hlist_node {
 	struct hlist_node *next, **pprev;
 };
@@ -121,10 +128,14 @@ struct qstr {
 
 struct super_block {
 	__u32 s_dev;
+	unsigned long s_magic;
 };
 
 struct inode {
 	__u16 i_mode;
+	kuid_t i_uid;
+	kgid_t i_gid;
+	__u32 i_generation;
 	unsigned long i_ino;
 	unsigned int i_nlink;
 	struct super_block *i_sb;
@@ -153,6 +164,7 @@ struct path {
 };
 
 struct file {
+	unsigned int f_mode;
 	struct path f_path;
 	struct inode *f_inode;
 	void *private_data;
@@ -176,12 +188,34 @@ struct ns_common {
 	unsigned int inum;
 };
 
+struct user_namespace {
+	int level;
+};
+
+struct xarray {
+	void *xa_head;
+};
+
+struct xa_node {
+	unsigned char shift;
+	void *slots[1];
+};
+
+struct idr {
+	struct xarray idr_rt;
+};
+
+struct task_struct;
+
 struct pid_namespace {
 	struct ns_common ns;
+	struct idr idr;
+	struct task_struct *child_reaper;
 };
 
 struct mnt_namespace {
 	struct ns_common ns;
+	struct user_namespace *user_ns;
 };
 
 struct net {
@@ -213,8 +247,21 @@ enum pid_type {
 	PIDTYPE_TGID,
 };
 
+struct group_info {
+	int ngroups;
+	kgid_t gid[1];
+};
+
 struct cred {
 	kuid_t euid;
+	kgid_t fsgid;
+	struct user_namespace *user_ns;
+	struct group_info *group_info;
+};
+
+struct proc_inode {
+	struct pid *pid;
+	struct inode vfs_inode;
 };
 
 struct sock_common {
@@ -283,7 +330,7 @@ struct css_set {
 };
 
 struct mm_struct {
-	unsigned long arg_start, arg_end;
+	unsigned long arg_start, arg_end, env_start, env_end;
 	struct file *exe_file;
 };
 
@@ -296,6 +343,7 @@ struct task_struct {
 	struct thread_info thread_info;
 #endif
 	int tgid;
+	unsigned int ptrace;
 	struct mm_struct *mm;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;

@@ -7,6 +7,7 @@
 #include "kernel.bpf.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include "code.bpf.h"
 #include "record.bpf.h"
 #include "ring.bpf.h"
 #include "state.bpf.h"
@@ -93,11 +94,18 @@ static __always_inline void put_exe(struct peer_event *e, struct file *exe)
 	struct dentry *dentry = BPF_CORE_READ(exe, f_path.dentry);
 	struct dentry *root = BPF_CORE_READ(vfsmount, mnt_root), *parent;
 	struct mount *mount, *above;
+	struct inode *inode;
 	int i;
 
 	parent = BPF_CORE_READ(dentry, d_parent);
 	if (parent == dentry || !BPF_CORE_READ(dentry, d_hash.pprev))
 		e->p.flags |= FLAG_EXE_DELETED;
+	inode = BPF_CORE_READ(exe, f_inode);
+	e->p.exe_ino = BPF_CORE_READ(inode, i_ino);
+	e->p.exe_dev = BPF_CORE_READ(inode, i_sb, s_dev);
+	e->p.exe_generation = BPF_CORE_READ(inode, i_generation);
+	e->p.exe_uid = BPF_CORE_READ(inode, i_uid.val);
+	e->p.exe_mode = BPF_CORE_READ(inode, i_mode);
 	mount = (void *)vfsmount - bpf_core_field_offset(struct mount, mnt);
 	for (i = 0; i < DEPTH; i++) {
 		if (dentry == root) {
@@ -148,6 +156,56 @@ static __always_inline void put_args(struct peer_event *e, struct mm_struct *mm)
 	e->p.text_len = at + n;
 }
 
+/* What the process may write beside what is its user's. */
+static __always_inline void put_groups(struct process *p, const struct cred *cred)
+{
+	struct group_info *groups = BPF_CORE_READ(cred, group_info);
+	__u32 n = BPF_CORE_READ(groups, ngroups);
+
+	p->gid = BPF_CORE_READ(cred, fsgid.val);
+	if (n > GROUPS) {
+		p->flags |= FLAG_GROUPS_CUT;
+		n = GROUPS;
+	}
+	barrier_var(n);
+	if (n > GROUPS || bpf_probe_read_kernel(p->groups, n * sizeof(p->groups[0]),
+			(void *)groups + bpf_core_field_offset(struct group_info, gid)))
+		return;
+	p->group_count = n;
+}
+
+/* Who made the process' mounts, and with them what its loader finds. */
+static __always_inline void put_namespaces(struct process *p, struct task_struct *task, struct task_struct *leader)
+{
+	struct mnt_namespace *mounts = BPF_CORE_READ(task, nsproxy, mnt_ns);
+	struct pid *pid = BPF_CORE_READ(leader, thread_pid);
+	struct task_struct *init = BPF_CORE_READ(pid, numbers[0].ns, child_reaper);
+
+	p->pid_ns = pid_namespace_of(pid);
+	p->mnt_ns = BPF_CORE_READ(mounts, ns.inum);
+	if (mounts == BPF_CORE_READ(init, nsproxy, mnt_ns))
+		p->flags |= FLAG_HOST_MOUNTS;
+	if (BPF_CORE_READ(mounts, user_ns, level) || BPF_CORE_READ(task, cred, user_ns, level))
+		p->flags |= FLAG_USER_NAMESPACE;
+}
+
+/* What is known of the process' code. The environment of one that is older than
+ * the tap is looked at now: it may have changed it by itself. */
+static __always_inline void put_code(struct process *p, struct task_struct *task, struct task_struct *leader, struct mm_struct *mm)
+{
+	__u8 *code = code_of(p->pid);
+
+	p->code = code ? *code : 0;
+	if (BPF_CORE_READ(leader, ptrace) || BPF_CORE_READ(task, ptrace))
+		p->code |= CODE_TRACED;
+	if (p->code & CODE_KNOWN)
+		return;
+	if ((void *)bpf_get_current_task() != task)
+		p->code |= CODE_UNREAD;
+	else
+		p->code |= code_of_environment((__u64)mm);
+}
+
 /* Fills in the process of the task and its text. Only the current process'
  * command line can be read. */
 static __noinline int fill_process(struct peer_event *e, struct task_struct *task)
@@ -164,11 +222,13 @@ static __noinline int fill_process(struct peer_event *e, struct task_struct *tas
 	p->uid = BPF_CORE_READ(task, cred, euid.val);
 	if (bpf_core_field_exists(task->loginuid))
 		p->loginuid = BPF_CORE_READ(task, loginuid.val);
-	p->pid_ns = pid_namespace_of(BPF_CORE_READ(leader, thread_pid));
-	p->mnt_ns = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	put_groups(p, BPF_CORE_READ(task, cred));
+	put_namespaces(p, task, leader);
 	BPF_CORE_READ_INTO(&p->comm, leader, comm);
 	BPF_CORE_READ_INTO(&p->parent_comm, parent, group_leader, comm);
 
+	if (mm)
+		put_code(p, task, leader, mm);
 	put_cgroup(e, task);
 	p->cgroup_len = p->text_len;
 	if (!mm)

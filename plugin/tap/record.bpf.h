@@ -10,6 +10,7 @@
 #define PIECE 8192 /* most bytes of a read in one record */
 #define NAMES 4096 /* all parts of the cgroup's and the executable's path */
 #define ARGS 4096  /* command line */
+#define GROUPS 32  /* most groups of a process beside its own */
 
 enum kind {
 	KIND_CONNECT = 1,
@@ -33,6 +34,19 @@ enum flag {
 	FLAG_EXE_DELETED = 2,
 	FLAG_EXE_CUT = 4, /* the path's beginning is missing */
 	FLAG_CGROUP_CUT = 8,
+	FLAG_GROUPS_CUT = 16,
+	FLAG_HOST_MOUNTS = 32, /* the mount namespace of the host's first process */
+	FLAG_USER_NAMESPACE = 64, /* in a user namespace, or in mounts that one made */
+};
+
+/* How the code of a process came to be what it is. */
+enum code {
+	CODE_KNOWN = 1,       /* it was seen when it began: none of the others means no */
+	CODE_PRELOADED = 2,   /* the environment made the loader load other files */
+	CODE_UNREAD = 4,      /* the environment could not be read */
+	CODE_TRACED = 8,      /* another process controls it, or did */
+	CODE_WRITTEN = 16,    /* another process wrote into its memory, or can */
+	CODE_RENAMED = 32,    /* it chose what its executable is */
 };
 
 struct header {
@@ -65,6 +79,13 @@ struct process {
 	__u32 uid, loginuid;
 	__u32 pid_ns, mnt_ns;
 	enum flag flags;
+	enum code code;
+	/* The executable: what the kernel itself knows the file by, and whose it is. */
+	__u64 exe_ino;
+	__u32 exe_dev, exe_generation;
+	__u32 exe_uid, exe_mode;
+	__u32 gid, group_count;
+	__u32 groups[GROUPS];
 	__u8 comm[16];
 	__u8 parent_comm[16];
 	/* Lengths in the text behind it, in this order. The parts of the two

@@ -124,16 +124,67 @@ type Process struct {
 	// in the process' mount namespace, with " (deleted)" behind if it is none
 	// any more. A path with too many parts begins with "...".
 	ExePath string
-	// Args is the command line, at most its first 4096 bytes. It is nil if it
-	// could not be read: /proc/PID/cmdline may have it.
-	Args []string
+	// Exe is the executable's file, and ExeDeleted says that no path leads to
+	// it any more.
+	Exe        File
+	ExeDeleted bool
+	// Code is how the code that runs came to be what it is.
+	Code Code
+	// Args is the command line, at most its first 4096 bytes, and ArgsCut says
+	// that there can be more. It is nil if it could not be read:
+	// /proc/PID/cmdline may have it.
+	Args    []string
+	ArgsCut bool
 	// Cgroup is the path in the unified hierarchy, or with cgroup v1 in the one
 	// of the pids or memory controller. It begins with "..." if it is too long.
 	Cgroup string
 	// PIDNamespace and MountNamespace are the inodes of /proc/PID/ns/pid and
 	// /proc/PID/ns/mnt.
 	PIDNamespace, MountNamespace uint32
+	// HostMounts says that the mount namespace is that of the first process of
+	// the host; UserNamespace that the process is in a user namespace other
+	// than the host's, or its mounts belong to one: whoever made it may have
+	// mounted what he likes where he likes.
+	HostMounts, UserNamespace bool
+	// GID is the group that files are accessed as, Groups are the others, of
+	// which the first 32 are known; GroupsCut says that there are more.
+	GID       uint32
+	Groups    []uint32
+	GroupsCut bool
 }
+
+// File is a file as the kernel itself knows it. On btrfs and overlayfs stat(2)
+// has another device.
+type File struct {
+	// Inode is the number of the inode on Device (MKDEV of
+	// include/linux/kdev_t.h); Generation tells it from an earlier one with
+	// that number, on filesystems that count.
+	Inode              uint64
+	Device, Generation uint32
+	// UID is the owner, Mode the type and permissions as in stat(2).
+	UID, Mode uint32
+}
+
+// Code says how the code of a process came to be what it is. What is known of
+// it is not much if it has not [CodeKnown]: the process is older than the tap.
+type Code uint32
+
+const (
+	// CodeKnown: the process was seen when it began, so that what is not said
+	// here did not happen.
+	CodeKnown = Code(tapCodeCODE_KNOWN)
+	// CodePreloaded: its environment has a variable by which the dynamic loader
+	// loads other files than usual, such as LD_PRELOAD.
+	CodePreloaded = Code(tapCodeCODE_PRELOADED)
+	// CodeUnread: its environment could not be read to its end.
+	CodeUnread = Code(tapCodeCODE_UNREAD)
+	// CodeTraced: another process controls it by ptrace(2), or did.
+	CodeTraced = Code(tapCodeCODE_TRACED)
+	// CodeWritten: another process wrote into its memory, or opened it to do so.
+	CodeWritten = Code(tapCodeCODE_WRITTEN)
+	// CodeRenamed: it chose by prctl(2) what its executable is said to be.
+	CodeRenamed = Code(tapCodeCODE_RENAMED)
+)
 
 // String says all on one line but what was read and command lines, which can
 // hold secrets. What others chose is quoted: it cannot control a terminal.
@@ -171,6 +222,9 @@ func (p *Process) describe(b *strings.Builder) {
 		fmt.Fprintf(b, " exe=%q comm=%q ppid=%d parent=%q cgroup=%q", p.ExePath, p.Comm, p.PPID, p.ParentComm, p.Cgroup)
 	}
 }
+
+// maxArgs is ARGS of record.bpf.h.
+const maxArgs = 4096
 
 // decode reads a record that the kernel's side wrote. Data refers to b.
 func (r *Record) decode(b []byte) error {
@@ -254,6 +308,15 @@ func (r *Record) decodePeer(b []byte) error {
 		Start: p.Start,
 		Comm:  cString(p.Comm[:]), ParentComm: cString(p.ParentComm[:]),
 		PIDNamespace: p.PidNs, MountNamespace: p.MntNs,
+		HostMounts: has(tapFlagFLAG_HOST_MOUNTS), UserNamespace: has(tapFlagFLAG_USER_NAMESPACE),
+		Exe:        File{Inode: p.ExeIno, Device: p.ExeDev, Generation: p.ExeGeneration, UID: p.ExeUid, Mode: p.ExeMode},
+		ExeDeleted: has(tapFlagFLAG_EXE_DELETED),
+		Code:       Code(p.Code),
+		GID:        p.Gid,
+		GroupsCut:  has(tapFlagFLAG_GROUPS_CUT),
+	}
+	if n := min(int(p.GroupCount), len(p.Groups)); n > 0 {
+		r.Process.Groups = slices.Clone(p.Groups[:n])
 	}
 	if p.Start == 0 {
 		return nil
@@ -267,6 +330,7 @@ func (r *Record) decodePeer(b []byte) error {
 	}
 	if len(args) > 0 {
 		r.Process.Args = strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00")
+		r.Process.ArgsCut = len(args) == maxArgs
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func TestRecordProcess(t *testing.T) {
 		"root cgroup, kernel thread": {"", "", "", 0, Process{Cgroup: "/"}},
 		"cut": {"c\x00b\x00", "y\x00x\x00", "sh\x00-c", tapFlagFLAG_CGROUP_CUT | tapFlagFLAG_EXE_CUT,
 			Process{Cgroup: ".../b/c", ExePath: ".../x/y", Args: []string{"sh", "-c"}}},
-		"deleted": {"", "memfd:x\x00", "", tapFlagFLAG_EXE_DELETED, Process{Cgroup: "/", ExePath: "/memfd:x (deleted)"}},
+		"deleted": {"", "memfd:x\x00", "", tapFlagFLAG_EXE_DELETED, Process{Cgroup: "/", ExePath: "/memfd:x (deleted)", ExeDeleted: true}},
 	} {
 		test.want.PID, test.want.Start, test.want.Comm = 42, 5, "curl"
 		var r Record

@@ -21,7 +21,7 @@ static __always_inline struct sock *sock_of_file(struct file *file)
 	return socket ? BPF_CORE_READ(socket, sk) : NULL;
 }
 
-static __noinline struct sock *sock_of(__u32 fd)
+static __noinline struct file *file_of(__u32 fd)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
@@ -32,7 +32,12 @@ static __noinline struct sock *sock_of(__u32 fd)
 	slots = BPF_CORE_READ(fdt, fd);
 	if (bpf_probe_read_kernel(&file, sizeof(file), &slots[fd]))
 		return NULL;
-	return sock_of_file(file);
+	return file;
+}
+
+static __noinline struct sock *sock_of(__u32 fd)
+{
+	return sock_of_file(file_of(fd));
 }
 
 static __always_inline bool is_watched_file(struct dentry *dentry)

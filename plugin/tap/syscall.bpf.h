@@ -29,6 +29,10 @@ enum op {
 	OP_SENDFILE, /* to fd */
 	OP_CLOSE,
 	OP_IA32,
+	OP_PTRACE,   /* request, pid */
+	OP_VM_WRITE, /* pid */
+	OP_PRCTL,    /* option, what */
+	OP_OPEN,
 	OP_SENDS = 0x40,     /* can send what a client has to say */
 	OP_OF_ANYONE = 0x80, /* also looked at in processes that are not */
 };
@@ -54,10 +58,22 @@ static const __u8 ops[SYSCALLS] = {
 	[275] = OP_SPLICE | OP_SENDS,
 	[40] = OP_SENDFILE | OP_SENDS,
 	[3] = OP_CLOSE,
-	/* A 32-bit process' socketcall and connect. The first is getuid in a
-	 * 64-bit one. */
+	[101] = OP_PTRACE | OP_OF_ANYONE,
+	[311] = OP_VM_WRITE | OP_OF_ANYONE,
+	[157] = OP_PRCTL | OP_OF_ANYONE,
+	[2] = OP_OPEN | OP_OF_ANYONE,
+	[257] = OP_OPEN | OP_OF_ANYONE, /* openat */
+	[437] = OP_OPEN | OP_OF_ANYONE, /* openat2 */
+	/* A 32-bit process' socketcall and connect, and what it can do to another:
+	 * open, ptrace, prctl, openat, process_vm_writev. They are getuid, fstat,
+	 * msync, iopl and preadv in a 64-bit one. */
 	[102] = OP_IA32 | OP_OF_ANYONE,
 	[362] = OP_IA32 | OP_OF_ANYONE,
+	[5] = OP_IA32 | OP_OF_ANYONE,
+	[26] = OP_IA32 | OP_OF_ANYONE,
+	[172] = OP_IA32 | OP_OF_ANYONE,
+	[295] = OP_IA32 | OP_OF_ANYONE,
+	[348] = OP_IA32 | OP_OF_ANYONE,
 #elif defined(__TARGET_ARCH_arm64)
 	[203] = OP_CONNECT | OP_OF_ANYONE,
 	[202] = OP_ACCEPT | OP_OF_ANYONE,
@@ -78,6 +94,11 @@ static const __u8 ops[SYSCALLS] = {
 	[76] = OP_SPLICE | OP_SENDS,
 	[71] = OP_SENDFILE | OP_SENDS,
 	[57] = OP_CLOSE,
+	[117] = OP_PTRACE | OP_OF_ANYONE,
+	[271] = OP_VM_WRITE | OP_OF_ANYONE,
+	[167] = OP_PRCTL | OP_OF_ANYONE,
+	[56] = OP_OPEN | OP_OF_ANYONE,  /* openat */
+	[437] = OP_OPEN | OP_OF_ANYONE, /* openat2 */
 #endif
 };
 

@@ -14,6 +14,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include "client.bpf.h"
+#include "code.bpf.h"
 #include "dispatch.bpf.h"
 #include "mark.bpf.h"
 #include "socket.bpf.h"
@@ -40,6 +41,8 @@ int tap_sys_exit(__u64 *ctx)
 		entry = unmarked_slot(thread);
 		if (entry && *entry == thread + generation)
 			return 0;
+	} else if (concerns_nobody(regs, nr)) {
+		return 0;
 	}
 	return on_exit(ctx, op);
 }
@@ -73,6 +76,7 @@ int tap_fork(__u64 *ctx)
 	__u32 from = parent->tgid, to = child->tgid;
 	enum mark mark = mark_of(from);
 
+	note_fork(from, to);
 	if (mark < MARK_CLIENT)
 		return 0;
 	if (from != to) {
@@ -94,6 +98,7 @@ int tap_exec(__u64 *ctx)
 	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	enum mark mark = mark_of(tgid);
 
+	note_exec((void *)bpf_get_current_task(), tgid);
 	if (mark < MARK_CLIENT)
 		return 0;
 	if (mark == MARK_CLIENT)

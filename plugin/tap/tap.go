@@ -28,7 +28,7 @@ import (
 // Run by make generate, which says which clang it needs and where that comes
 // from.
 //
-//go:generate go tool bpf2go -cc clang-$CLANG_MAJOR -strip llvm-strip-$CLANG_MAJOR -target amd64,arm64 -type header -type peer_event -type addresses -type data_event -type kind -type mode -type flag tap tap.bpf.c -- -O2 -Wall -Wextra -Werror -Wno-unused-parameter
+//go:generate go tool bpf2go -cc clang-$CLANG_MAJOR -strip llvm-strip-$CLANG_MAJOR -target amd64,arm64 -type header -type peer_event -type addresses -type data_event -type kind -type mode -type flag -type code tap tap.bpf.c -- -O2 -Wall -Wextra -Werror -Wno-unused-parameter
 
 // What can be missing for the tap to load. The error that wraps one of these
 // says what to do.

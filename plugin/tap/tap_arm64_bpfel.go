@@ -25,6 +25,22 @@ type tapAddresses struct {
 	Seq        uint32
 }
 
+type tapCode uint32
+
+const (
+	tapCodeCODE_KNOWN     tapCode = 1
+	tapCodeCODE_PRELOADED tapCode = 2
+	tapCodeCODE_UNREAD    tapCode = 4
+	tapCodeCODE_TRACED    tapCode = 8
+	tapCodeCODE_WRITTEN   tapCode = 16
+	tapCodeCODE_RENAMED   tapCode = 32
+)
+
+type tapCodes struct {
+	_  structs.HostLayout
+	Of [65536]uint8
+}
+
 type tapConn struct {
 	_        structs.HostLayout
 	Id       uint64
@@ -63,10 +79,13 @@ type tapFileKey struct {
 type tapFlag uint32
 
 const (
-	tapFlagFLAG_ADOPTED     tapFlag = 1
-	tapFlagFLAG_EXE_DELETED tapFlag = 2
-	tapFlagFLAG_EXE_CUT     tapFlag = 4
-	tapFlagFLAG_CGROUP_CUT  tapFlag = 8
+	tapFlagFLAG_ADOPTED        tapFlag = 1
+	tapFlagFLAG_EXE_DELETED    tapFlag = 2
+	tapFlagFLAG_EXE_CUT        tapFlag = 4
+	tapFlagFLAG_CGROUP_CUT     tapFlag = 8
+	tapFlagFLAG_GROUPS_CUT     tapFlag = 16
+	tapFlagFLAG_HOST_MOUNTS    tapFlag = 32
+	tapFlagFLAG_USER_NAMESPACE tapFlag = 64
 )
 
 type tapHeader struct {
@@ -116,22 +135,30 @@ type tapPeerEvent struct {
 	H tapHeader
 	A tapAddresses
 	P struct {
-		_          structs.HostLayout
-		Start      uint64
-		Pid        uint32
-		Ppid       uint32
-		Uid        uint32
-		Loginuid   uint32
-		PidNs      uint32
-		MntNs      uint32
-		Flags      tapFlag
-		Comm       [16]uint8
-		ParentComm [16]uint8
-		CgroupLen  uint32
-		ExeLen     uint32
-		ArgsLen    uint32
-		TextLen    uint32
-		_          [4]byte
+		_             structs.HostLayout
+		Start         uint64
+		Pid           uint32
+		Ppid          uint32
+		Uid           uint32
+		Loginuid      uint32
+		PidNs         uint32
+		MntNs         uint32
+		Flags         tapFlag
+		Code          tapCode
+		ExeIno        uint64
+		ExeDev        uint32
+		ExeGeneration uint32
+		ExeUid        uint32
+		ExeMode       uint32
+		Gid           uint32
+		GroupCount    uint32
+		Groups        [32]uint32
+		Comm          [16]uint8
+		ParentComm    [16]uint8
+		CgroupLen     uint32
+		ExeLen        uint32
+		ArgsLen       uint32
+		TextLen       uint32
 	}
 	Text [8192]uint8
 }
@@ -177,6 +204,7 @@ const (
 	tapMapOwnSocks      = "own_socks"
 	tapMapOwnTcp        = "own_tcp"
 	tapMapPorts         = "ports"
+	tapMapProcesses     = "processes"
 	tapMapRing          = "ring"
 	tapMapScratches     = "scratches"
 	tapMapSenders       = "senders"
@@ -259,6 +287,7 @@ type tapMapSpecs struct {
 	OwnSocks    *ebpf.MapSpec `ebpf:"own_socks"`
 	OwnTcp      *ebpf.MapSpec `ebpf:"own_tcp"`
 	Ports       *ebpf.MapSpec `ebpf:"ports"`
+	Processes   *ebpf.MapSpec `ebpf:"processes"`
 	Ring        *ebpf.MapSpec `ebpf:"ring"`
 	Scratches   *ebpf.MapSpec `ebpf:"scratches"`
 	Senders     *ebpf.MapSpec `ebpf:"senders"`
@@ -307,6 +336,7 @@ type tapMaps struct {
 	OwnSocks    *ebpf.Map `ebpf:"own_socks"`
 	OwnTcp      *ebpf.Map `ebpf:"own_tcp"`
 	Ports       *ebpf.Map `ebpf:"ports"`
+	Processes   *ebpf.Map `ebpf:"processes"`
 	Ring        *ebpf.Map `ebpf:"ring"`
 	Scratches   *ebpf.Map `ebpf:"scratches"`
 	Senders     *ebpf.Map `ebpf:"senders"`
@@ -325,6 +355,7 @@ func (m *tapMaps) Close() error {
 		m.OwnSocks,
 		m.OwnTcp,
 		m.Ports,
+		m.Processes,
 		m.Ring,
 		m.Scratches,
 		m.Senders,

@@ -48,7 +48,7 @@ var essentials = []struct{ name, field string }{
 	{"operation", "api.operation"},
 	{"object", "api.object"},
 	{"container", "docker.container.name"},
-	{"image", "docker.container.image"},
+	{"image", "docker.container.image.name"},
 	{"command", "api.command"},
 }
 

@@ -11,10 +11,14 @@ import (
 	"testing"
 
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/identity"
 	"github.com/containerapi/containerapi/plugin/input/inputtest"
 	"github.com/containerapi/containerapi/plugin/tap"
 	"github.com/containerapi/containerapi/plugin/tap/taptest"
 )
+
+// host is the machine that the tests run on.
+var host = identity.FindHost()
 
 func TestClientContainer(t *testing.T) {
 	outer, inner := strings.Repeat("0a", 32), strings.Repeat("f9", 32)
@@ -35,7 +39,7 @@ func TestClientContainer(t *testing.T) {
 		".../" + inner + "/x":   inner,
 		"/docker/" + inner[:63]: "",
 	} {
-		c := client(&tap.Process{PID: 1 << 30, Start: 1, Cgroup: cgroup, PIDNamespace: initPIDNamespace})
+		c := client(&tap.Process{PID: 1 << 30, Start: 1, Cgroup: cgroup, PIDNamespace: initPIDNamespace}, host)
 		if c.Container.ID != want || c.InContainer != (want != "") {
 			t.Errorf("%s: got container %q, %t", cgroup, c.Container.ID, c.InContainer)
 		}
@@ -44,7 +48,7 @@ func TestClientContainer(t *testing.T) {
 
 func TestClientNamespace(t *testing.T) {
 	for namespace, want := range map[uint32]bool{0: false, initPIDNamespace: false, 4026532000: true} {
-		if c := client(&tap.Process{PID: 1 << 30, Start: 1, PIDNamespace: namespace}); c.InContainer != want {
+		if c := client(&tap.Process{PID: 1 << 30, Start: 1, PIDNamespace: namespace}, host); c.InContainer != want {
 			t.Errorf("pid namespace %d: in a container: %t", namespace, c.InContainer)
 		}
 	}
@@ -54,13 +58,13 @@ func TestClient(t *testing.T) {
 	got := client(&tap.Process{
 		PID: 7, PPID: 6, UID: 1000, LoginUID: 1001, Start: 5, Comm: "docker", ParentComm: "sh", ExePath: "/usr/bin/docker",
 		Args: []string{"docker", "run", "-e", "PASSWORD=canary", "-e", "A=canary", "busybox"}, Cgroup: "/",
-	})
+	}, host)
 	want := event.Client{PID: 7, PPID: 6, Name: "docker", ParentName: "sh", ExePath: "/usr/bin/docker", UID: 1000, LoginUID: 1001,
 		Cmdline: "docker run -e PASSWORD=*** -e A=*** busybox"}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if c := client(&tap.Process{PID: 7, Start: 5, LoginUID: math.MaxUint32, Args: []string{"x"}}); c.LoginUID != -1 {
+	if c := client(&tap.Process{PID: 7, Start: 5, LoginUID: math.MaxUint32, Args: []string{"x"}}, host); c.LoginUID != -1 {
 		t.Errorf("no login is %d", c.LoginUID)
 	}
 }
@@ -87,13 +91,13 @@ func TestClientCommandLine(t *testing.T) {
 	}
 	p := tap.Process{PID: uint32(cmd.Process.Pid), Start: ticks*1e7 + 123}
 	// Right after the fork it still has its parent's.
-	inputtest.Eventually(t, "command line", func() bool { return client(&p).Cmdline == "sleep 1000" })
+	inputtest.Eventually(t, "command line", func() bool { return client(&p, host).Cmdline == "sleep 1000" })
 	for what, other := range map[string]tap.Process{
 		"a process of another time": {PID: p.PID, Start: p.Start + 1e7},
 		"a process that was gone":   {PID: p.PID},
 		"no process":                {PID: 1 << 30, Start: p.Start},
 	} {
-		if c := client(&other); c.Cmdline != "" || c.Name != "" || c.ExePath != "" {
+		if c := client(&other, host); c.Cmdline != "" || c.Name != "" || c.ExePath != "" {
 			t.Errorf("%s is %+v", what, c)
 		}
 	}

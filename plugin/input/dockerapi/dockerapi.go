@@ -17,11 +17,13 @@ import (
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"golang.org/x/sys/unix"
 
 	"github.com/containerapi/containerapi/plugin/correlate"
 	"github.com/containerapi/containerapi/plugin/docker"
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/httpwire"
+	"github.com/containerapi/containerapi/plugin/identity"
 	"github.com/containerapi/containerapi/plugin/input"
 	"github.com/containerapi/containerapi/plugin/tap"
 )
@@ -68,6 +70,12 @@ type Containers interface {
 	Cached(ref string) event.Container
 	// Find asks the engine if it has to, which can take its time.
 	Find(ctx context.Context, ref string) event.Container
+	// Running is Find for a container that runs, by its whole id, and says whether
+	// the engine answered.
+	Running(ctx context.Context, id string) (found event.Running, answered bool)
+	// Image returns what an image is that the engine has under an id or a name,
+	// and whether it is from the repository of the name that it is called by.
+	Image(ctx context.Context, ref, name string) event.Image
 }
 
 // Input is an [input.Input] of the requests to a Docker API on this host.
@@ -145,9 +153,18 @@ func (in *Input) loaded(ctx context.Context) (*tap.Tap, error) {
 	}
 }
 
+// bootTime is the time since the machine was started, in nanoseconds.
+func bootTime() uint64 {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &now)
+	return uint64(now.Nano())
+}
+
 // newReader returns a reader that remembers so many connections.
 func newReader(ctx context.Context, o Options, t *tap.Tap, sink input.Sink, conns int) *reader {
 	r := &reader{Options: o, ctx: ctx, tap: t, sink: sink, batch: sink.Batch(), conns: make(map[tap.ConnKey]*conn)}
+	r.host = identity.FindHost()
+	r.checker, r.started = identity.NewChecker(r.host), bootTime()
 	// The only error is a size below one.
 	end := func(key tap.ConnKey, c *conn) { r.end(key, c, time.Now().UnixNano()) }
 	r.order, _ = simplelru.NewLRU(conns, end)
@@ -169,18 +186,6 @@ type link struct {
 	netns          uint32
 }
 
-// peer is the process at a client's end of a connection: the one that
-// connected, or that sent last.
-type peer struct {
-	process tap.Process
-	// connected is the pid of the process that connected, 0 if that was not
-	// seen.
-	connected uint32
-	// client is what an event says of the process, worked out once: a command line
-	// takes long to mask.
-	client event.Client
-}
-
 // conn is a connection that a server took.
 type conn struct {
 	wire   *httpwire.Conn
@@ -190,6 +195,7 @@ type conn struct {
 	link   link // on TCP
 	// acceptedFrom is the client as the server's end names it.
 	acceptedFrom tap.Process
+	adopted      bool // its accept was not seen
 	// peer is nil before the first request. It is kept because the key of
 	// the client's end can be another's before the server's is closed.
 	peer   *peer
@@ -227,6 +233,12 @@ type reader struct {
 	now     int64 // time of the last record
 	watched os.FileInfo
 	said    string
+	// attaches wait for the start of the container.
+	attaches []attach
+
+	host    *identity.Host
+	checker *identity.Checker
+	started uint64 // in nanoseconds of CLOCK_BOOTTIME
 }
 
 // step waits for a record and handles it, and reports whether there may be more.
@@ -275,6 +287,7 @@ func (r *reader) look() {
 	for _, c := range r.conns {
 		c.wire.Flush(now - int64(correlate.AnswerTime))
 	}
+	r.tellLate(now)
 	r.lost()
 	r.watch()
 	if err := r.tap.Refresh(); err != nil && r.ctx.Err() == nil {
@@ -369,7 +382,7 @@ func (r *reader) sender(rec *tap.Record) {
 	tcp := rec.Remote.IsValid()
 	clients, process := r.clientsOf(tcp), r.remembered(rec.Process)
 	if s, ok := clients.Get(rec.Peer); ok {
-		s.process, s.client = process, event.Client{}
+		s.sentBy(&process, r.checker)
 	} else {
 		clients.Add(rec.Peer, &peer{process: process})
 	}
@@ -402,9 +415,13 @@ func (r *reader) remembered(p tap.Process) tap.Process {
 	known, ok := r.processes.Get(p.PID)
 	switch {
 	case !ok:
-	case p.Start != 0 && p.Start == known.Start,
+	case p.Start != 0 && p.Start == known.Start && p.Exe == known.Exe:
+		// What has become of its code was recorded.
+		whole := known.Process
+		whole.Code |= p.Code
+		return whole
+	case p.Start == 0 && (known.ended == 0 || r.now-known.ended < int64(pidTime)):
 		// Its pid is not another's so soon.
-		p.Start == 0 && (known.ended == 0 || r.now-known.ended < int64(pidTime)):
 		return known.Process
 	}
 	return p
@@ -425,6 +442,7 @@ func (r *reader) accept(rec *tap.Record) *conn {
 	c := &conn{
 		server:       rec.PID,
 		acceptedFrom: r.remembered(rec.Process),
+		adopted:      rec.Adopted,
 		daemon:       "unix://" + r.Socket,
 		client:       rec.Peer,
 		tcp:          rec.Remote.IsValid(),
@@ -608,9 +626,28 @@ func (r *reader) emit(c *conn, q *httpwire.Request) {
 			Command: call.EventCommand(), Shown: d.Command, Exposes: d.Request.CreateExposes, Partial: q.BodyUnread, Client: d.Client,
 		})
 	}
-	r.batch.Add(e)
+	// Only now: the engine can take its time, and the act's own event waits for this.
+	r.identifyImage(e)
+	start := c.peer.process.Start
+	if r.waitsForStart(e, call, q) {
+		r.holdAttach(e, start)
+	} else {
+		r.tellStarted(e, start)
+		r.batch.Add(e)
+	}
 	// What the lists point to is the request's.
 	d.Request.CreateMounts, d.Request.CreateExposes = nil, nil
+}
+
+// identifyImage finds what the engine has under the name of an image that a
+// container was created from.
+func (r *reader) identifyImage(e *event.Event) {
+	q := &e.Docker.Request
+	if q.CreateImage == "" || q.Waiting || q.Status >= 300 || r.tap.Busy() {
+		return
+	}
+	found := r.Containers.Image(r.ctx, q.CreateImage, q.CreateImage)
+	q.CreateImageID, q.CreateImageVerified = found.ID, found.Verified
 }
 
 // container finds the container that a client named.
@@ -633,24 +670,6 @@ func (r *reader) find(ref string) event.Container {
 		return r.Containers.Cached(ref)
 	}
 	return r.Containers.Find(r.ctx, ref)
-}
-
-// clientOf returns the process that sent last on a connection.
-func (r *reader) clientOf(c *conn) event.Client {
-	if c.peer == nil || c.tcp && c.peer.process.PID == 0 {
-		r.bind(c)
-	}
-	var who event.Client
-	if s := c.peer; s.process.PID != 0 {
-		if s.client.PID == 0 {
-			s.client = client(&s.process)
-		}
-		who = s.client
-	}
-	if c.tcp {
-		who.Addr = c.link.client.Addr().String()
-	}
-	return r.complete(who)
 }
 
 // complete says of a client's container what the engine knows of it.

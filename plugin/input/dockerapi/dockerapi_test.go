@@ -197,6 +197,12 @@ func (c containers) Cached(ref string) event.Container { return c(ref, false) }
 
 func (c containers) Find(_ context.Context, ref string) event.Container { return c(ref, true) }
 
+func (c containers) Running(_ context.Context, id string) (event.Running, bool) {
+	return event.Running{Container: c(id, true)}, true
+}
+
+func (c containers) Image(context.Context, string, string) event.Image { return event.Image{} }
+
 // unknown is an engine without containers.
 var unknown = containers(func(string, bool) event.Container { return event.Container{} })
 

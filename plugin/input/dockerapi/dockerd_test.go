@@ -15,6 +15,7 @@ import (
 	"github.com/containerapi/containerapi/internal/dockertest"
 	"github.com/containerapi/containerapi/plugin/correlate"
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/identity"
 	"github.com/containerapi/containerapi/plugin/input/dockerevents"
 	"github.com/containerapi/containerapi/plugin/meaning"
 	"github.com/containerapi/containerapi/plugin/tap/taptest"
@@ -25,7 +26,7 @@ import (
 func startBoth(t *testing.T, d *dockertest.Daemon) *running {
 	t.Helper()
 	requests := correlate.NewLog()
-	events, err := dockerevents.Open(&url.URL{Scheme: "docker", Path: d.Socket}, dockerevents.Options{Cause: requests.Attribute})
+	events, err := dockerevents.Open(&url.URL{Scheme: "docker", Path: d.Socket}, dockerevents.Options{Cause: requests.Attribute, Namespace: identity.FindHost().MountNamespace})
 	if err != nil {
 		t.Fatal(err)
 	}

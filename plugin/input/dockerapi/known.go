@@ -19,11 +19,12 @@ const (
 	maxKnown = 4096
 )
 
-// identity is what of a client stays the same while it does its work, and how it
+// caller is what of a client stays the same while it does its work, and how it
 // reached the engine. The parent is one of it: a script that polls runs the same
 // program again and again, and someone who begins anew is another one.
-type identity struct {
+type caller struct {
 	exe, container, addr, daemon string
+	unverified                   string
 	ppid                         uint64
 	uid                          int64
 	insecure, inContainer        bool
@@ -31,7 +32,7 @@ type identity struct {
 
 // known is which clients used the engine before. The zero value knows none.
 type known struct {
-	socket, ports *simplelru.LRU[identity, int64]
+	socket, ports *simplelru.LRU[caller, int64]
 }
 
 // first reports whether the client of a request did not use the engine within
@@ -40,17 +41,17 @@ type known struct {
 func (k *known) first(d *event.Docker, now int64, use bool) bool {
 	if k.socket == nil {
 		// The only error is a size below one.
-		k.socket, _ = simplelru.NewLRU[identity, int64](maxKnown, nil)
-		k.ports, _ = simplelru.NewLRU[identity, int64](maxKnown, nil)
+		k.socket, _ = simplelru.NewLRU[caller, int64](maxKnown, nil)
+		k.ports, _ = simplelru.NewLRU[caller, int64](maxKnown, nil)
 	}
 	c := &d.Client
 	clients := k.socket
 	if c.Addr != "" {
 		clients = k.ports
 	}
-	id := identity{
+	id := caller{
 		exe: c.ExePath, container: c.Container.ID, addr: c.Addr, daemon: d.Daemon, ppid: c.PPID,
-		uid: c.UID, insecure: d.Insecure, inContainer: c.InContainer,
+		uid: c.UID, insecure: d.Insecure, inContainer: c.InContainer, unverified: c.UnverifiedReason,
 	}
 	if last, ok := clients.Get(id); ok && now-last < int64(again) {
 		return false

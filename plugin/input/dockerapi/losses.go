@@ -90,7 +90,7 @@ func (r *reader) reportLoss(l tap.Loss) {
 	if l.PID != 0 {
 		if r.losses.due(loser{pid: l.PID}, now) {
 			p := r.remembered(tap.Process{PID: l.PID})
-			r.addLoss(r.complete(client(&p)), "unix://"+r.Socket)
+			r.addLoss(r.complete(client(&p, r.host)), "unix://"+r.Socket)
 		}
 		return
 	}

@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/containerapi/containerapi/plugin/docker"
 	"github.com/containerapi/containerapi/plugin/event"
 )
 
@@ -31,7 +32,7 @@ const (
 
 // newestMinor is the newest version of the Engine API, 1.x, that is asked for.
 // Newer engines speak it too.
-const newestMinor = 52
+const newestMinor = 53
 
 // userAgent tells the requests of this plugin from others.
 const userAgent = "falco-containerapi"
@@ -230,32 +231,103 @@ func (g *engine) events(ctx context.Context, since int64) (io.ReadCloser, error)
 // maxInspect is how many bytes of an inspect response are read.
 const maxInspect = 8 << 20
 
-// inspect returns a container by its id, the beginning of it, or its name, and
-// the command that the engine runs to check its health, as an exec's event
-// shows it, or "" if there is none. It keeps nothing else of the response: the
-// environment is in it.
-func (g *engine) inspect(ctx context.Context, container string) (found event.Container, healthCheck string, err error) {
-	prefix, err := g.prefix(ctx)
-	if err != nil {
-		return event.Container{}, "", err
-	}
-	body, _, err := g.get(ctx, prefix+"/containers/"+url.PathEscape(container)+"/json", "")
-	if err != nil {
-		return event.Container{}, "", err
-	}
-	defer body.Close()
+// definition is what is kept of a container's definition. The environment is in
+// the rest.
+type definition struct {
+	event.Container
+	image string // its id
+	// pid is that of its first process, 0 while it does not run.
+	pid int
+	// started is when that was last, the zero time if it never was.
+	started time.Time
+	// healthCheck is the command that the engine runs to check its health, as an
+	// exec's event shows it, or "" if there is none.
+	healthCheck string
+}
+
+// inspect returns a container by its id, the beginning of it, or its name.
+func (g *engine) inspect(ctx context.Context, container string) (definition, error) {
 	var c struct {
-		ID     string `json:"Id"`
-		Name   string
+		ID    string `json:"Id"`
+		Name  string
+		Image string
+		State struct {
+			Running   bool
+			Pid       int
+			StartedAt time.Time
+		}
 		Config struct {
 			Image       string
 			Shell       []string
 			Healthcheck struct{ Test []string }
 		}
 	}
-	if err := json.NewDecoder(io.LimitReader(body, maxInspect)).Decode(&c); err != nil {
-		return event.Container{}, "", errors.New("the inspect response cannot be read")
+	if err := g.read(ctx, "/containers/"+url.PathEscape(container)+"/json", &c); err != nil {
+		return definition{}, err
 	}
-	found = event.Container{ID: c.ID, Name: strings.TrimPrefix(c.Name, "/"), Image: c.Config.Image}
-	return found, healthCommand(c.Config.Healthcheck.Test, c.Config.Shell), nil
+	found := definition{healthCheck: healthCommand(c.Config.Healthcheck.Test, c.Config.Shell)}
+	found.Container = event.Container{ID: c.ID, Name: strings.TrimPrefix(c.Name, "/"), Image: c.Config.Image}
+	found.image, found.started = c.Image, c.State.StartedAt
+	if c.State.Running {
+		found.pid = c.State.Pid
+	}
+	return found, nil
+}
+
+// read reads the JSON answer to a GET.
+func (g *engine) read(ctx context.Context, path string, into any) error {
+	prefix, err := g.prefix(ctx)
+	if err != nil {
+		return err
+	}
+	body, _, err := g.get(ctx, prefix+path, "")
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(io.LimitReader(body, maxInspect)).Decode(into); err != nil {
+		return errors.New("the inspect response cannot be read")
+	}
+	return nil
+}
+
+// image returns the id of an image, and the digests by which the engine knows
+// it from repositories.
+func (g *engine) image(ctx context.Context, ref string) (image, error) {
+	var i struct {
+		ID          string `json:"Id"`
+		RepoDigests []string
+		Identity    struct {
+			Pull []struct{ Repository string }
+		}
+	}
+	if err := g.read(ctx, "/images/"+escapeImage(ref)+"/json", &i); err != nil {
+		return image{}, err
+	}
+	found := image{id: i.ID, digests: make(map[string]string)}
+	for _, known := range i.RepoDigests {
+		repository, digest, _ := strings.Cut(known, "@")
+		// Where an image is called by its manifest's digest (containerd's store),
+		// each name that someone gives it has one.
+		if digest != i.ID {
+			found.digests[docker.Repository(repository)] = digest
+		}
+	}
+	for _, pull := range i.Identity.Pull {
+		found.digests[docker.Repository(pull.Repository)] = i.ID
+	}
+	return found, nil
+}
+
+// escapeImage escapes a reference for a path, in which its slashes stay.
+func escapeImage(ref string) string {
+	return strings.ReplaceAll(url.PathEscape(ref), "%2F", "/")
+}
+
+// image is what an engine knows of an image.
+type image struct {
+	id string
+	// digests are those of the repositories that the image was pulled from or
+	// pushed to: a name that someone gave it has none.
+	digests map[string]string
 }

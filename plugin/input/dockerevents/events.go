@@ -58,6 +58,9 @@ type Options struct {
 	// Cause, if it is set, is called for each event but those of health
 	// checks, to say which client's request caused it.
 	Cause func(ctx context.Context, e *event.Event)
+	// Namespace returns the inode of the mount namespace of a process of the host,
+	// 0 if it cannot be seen. If not nil, each container that starts is asked for.
+	Namespace func(pid int) uint32
 }
 
 // Events is an [input.Input] of the events of one Docker Engine, from its
@@ -82,7 +85,7 @@ func Open(u *url.URL, o Options) (*Events, error) {
 		return nil, err
 	}
 	g := newEngine(p)
-	return &Events{endpoint: p, engine: g, start: time.Now().UnixNano(), cause: o.Cause, inspections: newInspections(g)}, nil
+	return &Events{endpoint: p, engine: g, start: time.Now().UnixNano(), cause: o.Cause, inspections: newInspections(g, o.Namespace)}, nil
 }
 
 // Close does nothing: an input that does not run holds nothing.
@@ -254,6 +257,8 @@ func (r *reader) add(ctx context.Context, line []byte) (err error) {
 			r.health.mark(ctx, &e.Docker)
 			r.inspections.forget(&e.Docker)
 			r.made.describe(ctx, e)
+			r.inspections.identify(ctx, &e.Docker)
+			r.inspections.start(ctx, &e.Docker)
 			if r.cause != nil && !e.Docker.HealthCheck {
 				r.cause(ctx, e)
 			}

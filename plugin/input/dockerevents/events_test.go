@@ -271,7 +271,7 @@ func TestEnvironment(t *testing.T) {
 }
 
 func TestVersionPath(t *testing.T) {
-	for newest, want := range map[string]string{"": "", "1.24": "/v1.24", "1.41": "/v1.41", "1.52": "/v1.52", "1.60": "/v1.52"} {
+	for newest, want := range map[string]string{"": "", "1.24": "/v1.24", "1.41": "/v1.41", "1.53": "/v1.53", "1.60": "/v1.53"} {
 		if got, err := versionPath(newest); err != nil || got != want {
 			t.Errorf("versionPath(%q) = %q, %v, want %q", newest, got, err, want)
 		}

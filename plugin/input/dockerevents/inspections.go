@@ -3,6 +3,7 @@
 package dockerevents
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/maphash"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/containerapi/containerapi/plugin/command"
+	"github.com/containerapi/containerapi/plugin/docker"
 	"github.com/containerapi/containerapi/plugin/event"
 )
 
@@ -53,6 +55,13 @@ type Inspections struct {
 	// displace a container.
 	containers *simplelru.LRU[string, inspection]
 	refs       *simplelru.LRU[string, reference]
+	// images holds images by their id or name.
+	images *simplelru.LRU[string, pulled]
+	// ran holds containers by their id as they were when they started: what they
+	// do can be heard of when they are gone.
+	ran *simplelru.LRU[string, started]
+	// namespace is that of Options.
+	namespace func(pid int) uint32
 	// forgotten counts how often something was forgotten: an answer to what was
 	// asked before that may be out of date.
 	forgotten uint64
@@ -67,6 +76,24 @@ type inspection struct {
 	// health, 0 if it has none: a hash is small, and keeps no secret that the
 	// command may hold.
 	healthCheck uint64
+	image       string // its id
+	// pid is that of its first process, 0 if it did not run at a time; started is
+	// when that began.
+	pid         int
+	started, at time.Time
+}
+
+// started is a container as it was when it started, when that was asked for, and
+// when it ended.
+type started struct {
+	event.Running
+	at, ended time.Time
+}
+
+// pulled is an image as it was at a time.
+type pulled struct {
+	image
+	at time.Time
 }
 
 // reference is the id of the container that a client means, "" if there is none,
@@ -76,11 +103,13 @@ type reference struct {
 	until time.Time
 }
 
-func newInspections(g *engine) *Inspections {
-	i := &Inspections{engine: g, seed: maphash.MakeSeed()}
+func newInspections(g *engine, namespace func(pid int) uint32) *Inspections {
+	i := &Inspections{engine: g, seed: maphash.MakeSeed(), namespace: namespace}
 	// The only error is a size below one.
 	i.containers, _ = simplelru.NewLRU[string, inspection](maxContainers, nil)
 	i.refs, _ = simplelru.NewLRU[string, reference](maxRefs, nil)
+	i.ran, _ = simplelru.NewLRU[string, started](maxContainers, nil)
+	i.images, _ = simplelru.NewLRU[string, pulled](maxContainers, nil)
 	return i
 }
 
@@ -103,6 +132,114 @@ func (i *Inspections) Cached(ref string) event.Container {
 // within half a second.
 func (i *Inspections) Find(ctx context.Context, ref string) event.Container {
 	return i.find(ctx, ref).Container
+}
+
+// Running returns the container with this id, as it was at most two seconds ago,
+// or when it started if it has ended; the zero value if the engine knows none, and
+// whether the engine said so.
+func (i *Inspections) Running(ctx context.Context, id string) (found event.Running, answered bool) {
+	i.mu.Lock()
+	// An engine that starts or removes the container answers when that is done.
+	if ran, ok := i.ran.Get(id); ok && time.Since(ran.at) < refLife {
+		defer i.mu.Unlock()
+		ran.Ended = !ran.ended.IsZero()
+		return ran.Running, true
+	}
+	if known, ok := i.containers.Peek(id); ok && time.Since(known.at) > refLife {
+		i.containers.Remove(id)
+		i.refs.Remove(id)
+	}
+	i.mu.Unlock()
+	c := i.find(ctx, id)
+	if c.ID == id && c.pid != 0 {
+		found = event.Running{Container: c.Container, Image: i.Image(ctx, c.image, c.Image), PID: c.pid, Since: c.started}
+		if i.namespace != nil {
+			found.MountNamespace = i.namespace(c.pid)
+		}
+		return found, true
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if ran, ok := i.ran.Get(id); ok && (ran.ended.IsZero() || time.Since(ran.ended) < refLife) {
+		ran.Ended = true
+		return ran.Running, true
+	}
+	_, answered = i.lookup(id)
+	return event.Running{Container: c.Container, Since: c.started}, answered
+}
+
+// start remembers a container that an event says was started.
+func (i *Inspections) start(ctx context.Context, d *event.Docker) {
+	if d.Type != "container" || d.Action != "start" || i.namespace == nil {
+		return
+	}
+	i.mu.Lock()
+	i.ran.Remove(d.ActorID)
+	i.mu.Unlock()
+	if found, _ := i.Running(ctx, d.ActorID); !found.Ended && found.MountNamespace != 0 {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.ran.Add(found.ID, started{Running: found, at: time.Now()})
+	}
+}
+
+// Image returns what the image is that the engine has under an id or a name, and
+// whether it is from the repository of the name that it is called by.
+func (i *Inspections) Image(ctx context.Context, ref, name string) event.Image {
+	found := i.findImage(ctx, ref)
+	digest, verified := found.digests[docker.Repository(name)]
+	return event.Image{ID: found.id, Digest: digest, Verified: verified}
+}
+
+// identify writes into an event of what was made what its image is.
+func (i *Inspections) identify(ctx context.Context, d *event.Docker) {
+	r := &d.Request
+	if r.CreateImage == "" {
+		return
+	}
+	ref := r.CreateImage
+	if d.Type == "container" {
+		ref = cmp.Or(i.find(ctx, d.ActorID).image, ref)
+	}
+	found := i.Image(ctx, ref, r.CreateImage)
+	r.CreateImageID, r.CreateImageVerified = found.ID, found.Verified
+}
+
+func (i *Inspections) findImage(ctx context.Context, ref string) image {
+	i.mu.Lock()
+	known, ok := i.images.Get(ref)
+	asks := !(ok && time.Since(known.at) < refLife) && i.mayAsk(ref)
+	i.mu.Unlock()
+	if !asks {
+		return known.image
+	}
+	begin := time.Now()
+	limited, cancel := context.WithTimeout(ctx, inspectLimit)
+	defer cancel()
+	found, err := i.engine.image(limited, ref)
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.troubled(ctx, err, begin) {
+		return image{}
+	}
+	i.images.Add(strings.Clone(ref), pulled{found, begin})
+	return found
+}
+
+// troubled reports whether an attempt that began at a time failed otherwise than
+// by an answer, and notes when the engine may be asked again. The caller holds
+// mu.
+func (i *Inspections) troubled(ctx context.Context, err error, begin time.Time) bool {
+	// A status is what the engine thinks of the ref; all else is trouble.
+	var status *statusError
+	if err == nil || errors.As(err, &status) {
+		return false
+	}
+	if ctx.Err() == nil {
+		now := time.Now()
+		i.resume = now.Add(inspectPause * now.Sub(begin))
+	}
+	return true
 }
 
 // isHealthCheck reports whether a masked command is the one that checks the
@@ -166,25 +303,19 @@ func (i *Inspections) ask(ctx context.Context, ref string) inspection {
 	begin := time.Now()
 	limited, cancel := context.WithTimeout(ctx, inspectLimit)
 	defer cancel()
-	container, check, err := i.engine.inspect(limited, ref)
+	answer, err := i.engine.inspect(limited, ref)
 
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	now := time.Now()
-	// A status is what the engine thinks of the ref; all else is trouble.
-	var status *statusError
-	if err != nil && !errors.As(err, &status) {
-		if ctx.Err() == nil {
-			i.resume = now.Add(inspectPause * now.Sub(begin))
-		}
+	if i.troubled(ctx, err, begin) {
 		return inspection{}
 	}
-	found = inspection{Container: container}
-	if check != "" {
-		found.healthCheck = i.hash(command.Mask(check))
+	found = inspection{Container: answer.Container, image: answer.image, pid: answer.pid, started: answer.started, at: begin}
+	if answer.healthCheck != "" {
+		found.healthCheck = i.hash(command.Mask(answer.healthCheck))
 	}
 	if i.forgotten == forgotten {
-		i.refs.Add(ref, reference{found.ID, now.Add(refLife)})
+		i.refs.Add(ref, reference{found.ID, time.Now().Add(refLife)})
 		if found.ID != "" {
 			i.containers.Add(found.ID, found)
 		}
@@ -205,6 +336,9 @@ func (i *Inspections) forget(d *event.Docker) {
 	}
 	switch d.Action {
 	case "create", "destroy", "rename":
+	case "start", "die":
+		i.outdate(d.ActorID)
+		return
 	default:
 		return
 	}
@@ -216,5 +350,20 @@ func (i *Inspections) forget(d *event.Docker) {
 		i.refs.Remove(ref)
 		// Who asks from now on does not get the answer to an older request.
 		i.asking.Forget(ref)
+	}
+}
+
+// outdate says that what is known of a container's processes is so no more.
+func (i *Inspections) outdate(id string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.forgotten++
+	if ran, ok := i.ran.Peek(id); ok && ran.ended.IsZero() {
+		ran.ended = time.Now() // of this life: another begins with a new entry
+		i.ran.Add(id, ran)
+	}
+	if known, ok := i.containers.Peek(id); ok {
+		known.at = time.Time{}
+		i.containers.Add(id, known)
 	}
 }

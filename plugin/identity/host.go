@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"bufio"
+	"bytes"
+	"debug/elf"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/containerapi/containerapi/plugin/tap"
+)
+
+// initPIDNamespace is the link of the first pid namespace's processes,
+// PROC_PID_INIT_INO of include/linux/proc_ns.h.
+const initPIDNamespace = "pid:[4026531836]"
+
+// Host is the machine as its own first process sees it, also from a container.
+type Host struct {
+	// proc is the path of the host's /proc, root that of its root directory and
+	// mounts that of its mount table; "" if they cannot be seen.
+	proc, root, mounts string
+}
+
+// FindHost returns the host whose /proc is below the directory that the
+// environment variable HOST_ROOT names, as for all of Falco; "/" if it names
+// none. A plugin in a container needs CAP_SYS_PTRACE to see the host's files
+// there.
+func FindHost() *Host {
+	h := &Host{proc: filepath.Join("/", os.Getenv("HOST_ROOT"), "proc")}
+	if !h.visible() {
+		return &Host{}
+	}
+	if _, err := os.Stat(h.proc + "/1/root/."); err == nil {
+		h.root, h.mounts = h.proc+"/1/root", h.proc+"/1/mountinfo"
+		return h
+	}
+	// Not even root may look at the first process of some machines. Its mounts
+	// are those of the kernel's own threads, the first of which has pid 2.
+	own, err := os.Readlink("/proc/self/ns/mnt")
+	if kernel, kernelErr := os.Readlink(h.proc + "/2/ns/mnt"); err == nil && kernelErr == nil && own == kernel {
+		h.root, h.mounts = "/", "/proc/self/mountinfo"
+	}
+	return h
+}
+
+// visible says whether it is the host's /proc.
+func (h *Host) visible() bool {
+	for _, pid := range []int{1, 2} {
+		if namespace, err := os.Readlink(h.process(pid) + "/ns/pid"); err == nil {
+			return namespace == initPIDNamespace
+		}
+	}
+	return false
+}
+
+// process is the directory of a process.
+func (h *Host) process(pid int) string { return h.proc + "/" + strconv.Itoa(pid) }
+
+// Args returns the command line of a process, or nil if that has ended or cannot
+// be seen.
+func (h *Host) Args(p *tap.Process) []string {
+	if h.proc == "" {
+		return nil
+	}
+	dir := h.process(int(p.PID))
+	args, err := os.ReadFile(dir + "/cmdline")
+	if err != nil || len(args) == 0 {
+		return nil
+	}
+	// The 22nd field is the start time in ticks, of which Linux shows 100 a
+	// second everywhere: proc_pid_stat(5). The second, a name in parentheses,
+	// can hold anything.
+	stat, err := os.ReadFile(dir + "/stat")
+	if err != nil {
+		return nil
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 20 || fields[19] != strconv.FormatUint(p.Start/1e7, 10) {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00")
+}
+
+// MountNamespace returns the inode of the mount namespace that a process is in, 0
+// if it has ended or cannot be seen.
+func (h *Host) MountNamespace(pid int) uint32 {
+	if h.proc == "" {
+		return 0
+	}
+	link, err := os.Readlink(h.process(pid) + "/ns/mnt")
+	if err != nil {
+		return 0
+	}
+	var inode uint32
+	if _, err := fmt.Sscanf(link, "mnt:[%d]", &inode); err != nil {
+		return 0
+	}
+	return inode
+}
+
+// executable is a file of the host with what leads to it.
+type executable struct {
+	inode  uint64
+	device uint32
+	groups []uint32 // that may write to it or replace it
+	anyone bool     // users other than root may
+	// mount is the id of its mount in the table at the path mounts.
+	mount, mounts string
+}
+
+// is reports whether it is the file of a process.
+func (e *executable) is(f *tap.File) bool {
+	if e.inode != f.Inode {
+		return false
+	}
+	if e.device == f.Device {
+		return true
+	}
+	// On btrfs and overlayfs stat(2) has another device than the kernel itself;
+	// the mount table has that one.
+	device, ok := deviceOf(e.mount, e.mounts)
+	if ok {
+		e.device = device
+	}
+	return ok && device == f.Device
+}
+
+// writable reports whether the user of the process, or anyone, may change what
+// the executable is.
+func (e *executable) writable(p *tap.Process) bool {
+	if e.anyone {
+		return true
+	}
+	if p.UID == 0 || len(e.groups) == 0 {
+		return false
+	}
+	return p.GroupsCut || slices.ContainsFunc(e.groups, func(g uint32) bool { return g == p.GID || slices.Contains(p.Groups, g) })
+}
+
+// executable looks at a path of the host, whose every part must be what it is and
+// no symbolic link, as in the path of an executable.
+func (h *Host) executable(path string) (*executable, Reason) {
+	if !strings.HasPrefix(path, "/") || path != filepath.Clean(path) {
+		return nil, OtherFile
+	}
+	if h.root == "" {
+		return nil, HostHidden
+	}
+	fd, err := unix.Open(h.root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, HostHidden
+	}
+	defer func() { unix.Close(fd) }()
+	found := &executable{mounts: h.mounts}
+	parts := strings.Split(path, "/") // the first one is the root itself
+	sticky := false
+	for i, part := range parts {
+		if i > 0 {
+			next, err := unix.Openat(fd, part, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+			if err != nil {
+				return nil, OtherFile
+			}
+			unix.Close(fd)
+			fd = next
+		}
+		var stat unix.Stat_t
+		if err := unix.Fstat(fd, &stat); err != nil {
+			return nil, OtherFile
+		}
+		last := i == len(parts)-1
+		if kind := stat.Mode & unix.S_IFMT; last && kind != unix.S_IFREG || !last && kind != unix.S_IFDIR {
+			return nil, OtherFile
+		}
+		found.anyone = found.anyone || sticky && stat.Uid != 0
+		sticky = found.mayChange(fd, &stat)
+		if last {
+			found.inode = stat.Ino
+			found.device = unixDevice(stat.Dev)
+		}
+	}
+	found.identify(fd)
+	return found, ""
+}
+
+// mayChange notes who besides root may write to a part of the path, and reports
+// whether it is a directory where everyone may add files and nobody may replace
+// those of others.
+func (e *executable) mayChange(fd int, stat *unix.Stat_t) (sticky bool) {
+	sticky = stat.Mode&unix.S_ISVTX != 0 && stat.Mode&unix.S_IFMT == unix.S_IFDIR && stat.Uid == 0
+	switch {
+	case stat.Uid != 0:
+		e.anyone = true
+	case sticky:
+	case stat.Mode&0o002 != 0:
+		e.anyone = true
+	case stat.Mode&0o020 == 0:
+	case hasACL(fd):
+		// The bits of the group are the mask of what the list may grant.
+		e.anyone = true
+	case stat.Gid != 0:
+		e.groups = append(e.groups, stat.Gid)
+	}
+	return sticky
+}
+
+func hasACL(fd int) bool {
+	n, err := unix.Getxattr("/proc/self/fd/"+strconv.Itoa(fd), "system.posix_acl_access", nil)
+	return err == nil && n > 0
+}
+
+// identify finds what the kernel itself calls the file, where that is another
+// inode than in stat(2), and the mount that it is on. The former is there since
+// Linux 5.14.
+func (e *executable) identify(fd int) {
+	info, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(fd))
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(string(info)) {
+		name, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		switch name {
+		case "mnt_id":
+			e.mount = value
+		case "ino":
+			if inode, err := strconv.ParseUint(value, 10, 64); err == nil {
+				e.inode = inode
+			}
+		}
+	}
+}
+
+// deviceOf returns the device of a mount in a mount table, as the kernel itself
+// has it.
+func deviceOf(mount, mounts string) (uint32, bool) {
+	table, err := os.Open(mounts)
+	if err != nil {
+		return 0, false
+	}
+	defer table.Close()
+	lines := bufio.NewScanner(table)
+	for lines.Scan() {
+		// "mount id, parent id, major:minor, ...": proc_pid_mountinfo(5).
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 3 || fields[0] != mount {
+			continue
+		}
+		var major, minor uint32
+		if _, err := fmt.Sscanf(fields[2], "%d:%d", &major, &minor); err != nil {
+			return 0, false
+		}
+		return kernelDevice(major, minor), true
+	}
+	return 0, false
+}
+
+func unixDevice(dev uint64) uint32 { return kernelDevice(unix.Major(dev), unix.Minor(dev)) }
+
+// kernelDevice is MKDEV of include/linux/kdev_t.h.
+func kernelDevice(major, minor uint32) uint32 { return major<<20 | minor }
+
+// static reports whether a program of the host is loaded by the kernel alone, so
+// that the environment loads nothing.
+func (h *Host) static(path string) bool {
+	file, err := os.Open(h.root + path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	program, err := elf.NewFile(io.NewSectionReader(file, 0, 1<<62))
+	if err != nil {
+		return false
+	}
+	return !slices.ContainsFunc(program.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
+}
