@@ -250,6 +250,7 @@ func (r *reader) add(ctx context.Context, line []byte) (err error) {
 		case r.resume.add(line, e.Time):
 			e.Docker.Daemon = r.daemon
 			r.newest = max(r.newest, e.Time)
+			r.inspections.hear(&e.Docker)
 			// Events before this one do not wait for the engine's answer.
 			if r.health.waits(&e.Docker) || r.made.waits(&e.Docker) {
 				err = r.commit(ctx)

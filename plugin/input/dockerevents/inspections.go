@@ -34,8 +34,11 @@ const (
 	inspectLimit = 500 * time.Millisecond
 	// inspectPause is for how many times as long as a failed attempt took the
 	// engine is not asked again: one that is in trouble costs a twentieth of
-	// the time, however it fails.
+	// the time, however it fails. At first that is only for the container that it
+	// did not answer about, which it may be busy with, and for all containers after
+	// inTrouble attempts without an answer between them.
 	inspectPause = 20
+	inTrouble    = 3
 )
 
 // Inspections is what the engine says of its containers. Each is asked for
@@ -65,8 +68,16 @@ type Inspections struct {
 	// forgotten counts how often something was forgotten: an answer to what was
 	// asked before that may be out of date.
 	forgotten uint64
-	// resume is when the engine may be asked again.
-	resume time.Time
+	// resume is when the engine may be asked again, and resumes when about what it
+	// did not answer.
+	resume  time.Time
+	resumes *simplelru.LRU[string, time.Time]
+	// failures counts the attempts without an answer since the last one.
+	failures int
+	// heard holds containers by their id as events tell of them, and names their ids:
+	// that is what is known when the engine does not answer in time.
+	heard *simplelru.LRU[string, event.Container]
+	names *simplelru.LRU[string, string]
 }
 
 // inspection is a container, the zero value one that the engine does not know.
@@ -110,6 +121,9 @@ func newInspections(g *engine, namespace func(pid int) uint32) *Inspections {
 	i.refs, _ = simplelru.NewLRU[string, reference](maxRefs, nil)
 	i.ran, _ = simplelru.NewLRU[string, started](maxContainers, nil)
 	i.images, _ = simplelru.NewLRU[string, pulled](maxContainers, nil)
+	i.resumes, _ = simplelru.NewLRU[string, time.Time](maxRefs, nil)
+	i.heard, _ = simplelru.NewLRU[string, event.Container](maxContainers, nil)
+	i.names, _ = simplelru.NewLRU[string, string](maxContainers, nil)
 	return i
 }
 
@@ -123,15 +137,63 @@ func (e *Events) Inspections() *Inspections { return e.inspections }
 func (i *Inspections) Cached(ref string) event.Container {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	found, _ := i.lookup(ref)
+	found, known := i.lookup(ref)
+	if !known {
+		return i.told(ref)
+	}
 	return found.Container
 }
 
 // Find returns the container that is called by its id, the beginning of it, or
-// its name. It is empty if the engine does not know it, or does not say so
-// within half a second.
+// its name. If the engine does not say so within half a second, it is what events
+// told of it, or empty.
 func (i *Inspections) Find(ctx context.Context, ref string) event.Container {
-	return i.find(ctx, ref).Container
+	if found := i.find(ctx, ref); found.ID != "" {
+		return found.Container
+	}
+	return i.Cached(ref)
+}
+
+// hear remembers what an event tells of a container.
+func (i *Inspections) hear(d *event.Docker) {
+	c := d.Container
+	if d.Type != "container" || c.ID == "" {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if d.Action == "destroy" {
+		// What it did may be told of after that, but its name is free.
+		i.names.Remove(c.Name)
+		return
+	}
+	before, known := i.heard.Get(c.ID)
+	if known && before == c {
+		return
+	}
+	if known && i.named(before.Name) == c.ID {
+		i.names.Remove(before.Name)
+	}
+	c = event.Container{ID: strings.Clone(c.ID), Name: strings.Clone(c.Name), Image: strings.Clone(c.Image)}
+	i.heard.Add(c.ID, c)
+	i.names.Add(c.Name, c.ID)
+}
+
+// named returns the id of the container with a name, as far as events told. The
+// caller holds mu.
+func (i *Inspections) named(name string) string {
+	id, _ := i.names.Get(name)
+	return id
+}
+
+// told returns what events told of a container, by its id or name. The caller holds
+// mu.
+func (i *Inspections) told(ref string) event.Container {
+	if found, ok := i.heard.Get(ref); ok {
+		return found
+	}
+	found, _ := i.heard.Get(i.named(strings.TrimPrefix(ref, "/")))
+	return found
 }
 
 // Running returns the container with this id, as it was at most two seconds ago,
@@ -219,25 +281,31 @@ func (i *Inspections) findImage(ctx context.Context, ref string) image {
 	found, err := i.engine.image(limited, ref)
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.troubled(ctx, err, begin) {
+	if i.troubled(ctx, ref, err, begin) {
 		return image{}
 	}
 	i.images.Add(strings.Clone(ref), pulled{found, begin})
 	return found
 }
 
-// troubled reports whether an attempt that began at a time failed otherwise than
-// by an answer, and notes when the engine may be asked again. The caller holds
+// troubled reports whether an attempt to ask about a container or an image, which
+// began at a time, failed otherwise than by an answer, and notes when the engine may be asked again. The caller holds
 // mu.
-func (i *Inspections) troubled(ctx context.Context, err error, begin time.Time) bool {
+func (i *Inspections) troubled(ctx context.Context, ref string, err error, begin time.Time) bool {
 	// A status is what the engine thinks of the ref; all else is trouble.
 	var status *statusError
 	if err == nil || errors.As(err, &status) {
+		i.failures = 0
+		i.resumes.Remove(ref)
 		return false
 	}
 	if ctx.Err() == nil {
 		now := time.Now()
-		i.resume = now.Add(inspectPause * now.Sub(begin))
+		resume := now.Add(inspectPause * now.Sub(begin))
+		i.resumes.Add(strings.Clone(ref), resume)
+		if i.failures++; i.failures >= inTrouble {
+			i.resume = resume
+		}
 	}
 	return true
 }
@@ -274,7 +342,11 @@ func (i *Inspections) lookup(ref string) (found inspection, known bool) {
 
 // mayAsk reports whether the engine can be asked now. The caller holds mu.
 func (i *Inspections) mayAsk(ref string) bool {
-	return len(ref) <= maxRef && !time.Now().Before(i.resume)
+	if len(ref) > maxRef || time.Now().Before(i.resume) {
+		return false
+	}
+	resume, _ := i.resumes.Peek(ref)
+	return !time.Now().Before(resume)
 }
 
 func (i *Inspections) find(ctx context.Context, ref string) inspection {
@@ -307,7 +379,7 @@ func (i *Inspections) ask(ctx context.Context, ref string) inspection {
 
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.troubled(ctx, err, begin) {
+	if i.troubled(ctx, ref, err, begin) {
 		return inspection{}
 	}
 	found = inspection{Container: answer.Container, image: answer.image, pid: answer.pid, started: answer.started, at: begin}

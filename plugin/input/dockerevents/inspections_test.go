@@ -194,7 +194,7 @@ func TestInspectionsOutdated(t *testing.T) {
 	})
 }
 
-// An engine that does not answer costs a twentieth of the time.
+// An engine that does not answer costs a twentieth of the time once that is clear.
 func TestInspectionsBackOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("broken")
@@ -213,7 +213,18 @@ func TestInspectionsBackOff(t *testing.T) {
 		} {
 			takes = test.takes
 			begin := time.Now()
-			i.Find(t.Context(), "web")
+			if i.Find(t.Context(), "web"); i.failures < inTrouble {
+				if i.Find(t.Context(), "web"); i.waits("web") || !i.waits("db") {
+					t.Error("it would be asked about the same container, or not about others")
+				}
+				for i.failures < inTrouble {
+					begin = time.Now()
+					i.Find(t.Context(), fmt.Sprint("other", i.failures))
+				}
+				e.requests()
+			} else {
+				wantRequests(t, e, "after the pause", "web")
+			}
 			if waited := time.Since(begin); waited != test.waited {
 				t.Errorf("an engine that takes %v: waited %v, want %v", takes, waited, test.waited)
 			}
@@ -222,7 +233,7 @@ func TestInspectionsBackOff(t *testing.T) {
 			if i.waits("db") {
 				t.Error("it would be asked during the pause")
 			}
-			wantRequests(t, e, "until the end of the pause", "web")
+			wantRequests(t, e, "until the end of the pause")
 			time.Sleep(time.Nanosecond)
 			if !i.waits("db") {
 				t.Error("it would not be asked after the pause")
@@ -261,4 +272,35 @@ func TestInspectionsBounded(t *testing.T) {
 		t.Errorf("found %+v", got)
 	}
 	wantRequests(t, e, "a long reference")
+}
+
+// What the engine does not say in time, its events told.
+func TestInspectionsHeard(t *testing.T) {
+	e := &inspected{answer: func(context.Context, string) (string, string, error) { return "", "", errors.New("broken") }}
+	i := e.inspections(t)
+	hear := func(action, id, name string) {
+		i.hear(&event.Docker{Type: "container", Action: action, ActorID: id, Container: event.Container{ID: id, Name: name, Image: "i"}})
+	}
+	want := func(ref, id string) {
+		t.Helper()
+		for _, got := range []event.Container{i.Cached(ref), i.Find(t.Context(), ref)} {
+			if got.ID != id || id != "" && got.Image != "i" {
+				t.Errorf("%s is %+v, want %q", ref, got, id)
+			}
+		}
+	}
+	want("web", "")
+	hear("create", "c1", "web")
+	want("web", "c1")
+	want("/web", "c1")
+	want("c1", "c1")
+	hear("rename", "c1", "old")
+	want("web", "")
+	want("old", "c1")
+	hear("create", "c2", "web")
+	hear("start", "c1", "old")
+	want("web", "c2")
+	hear("destroy", "c2", "web")
+	want("web", "")
+	want("c2", "c2")
 }
