@@ -84,25 +84,15 @@ type use struct {
 	peer uint64
 }
 
-// Undo is what Observe added to the history, to be taken back by Revert.
-type Undo struct {
-	actor, burst, reported uint64
-	// tried and done report that the actor is new, and that it was done for the
-	// first time.
-	tried, done bool
-	// stranger reports that it came without a credential.
-	stranger bool
-	use      *use
-}
-
 // isStranger reports that a request to Kubernetes came without a valid credential.
 func isStranger(k *event.Kubernetes) bool {
 	return k.User.Name == "" || k.User.Name == "system:anonymous"
 }
 
-// memory returns where an act is remembered.
-func (h *History) memory(m Undo) (*simplelru.LRU[uint64, *actor], *simplelru.LRU[uint64, *burst], *simplelru.LRU[uint64, struct{}]) {
-	if m.stranger {
+// memory returns where an act is remembered: what comes without a credential apart
+// from all else.
+func (h *History) memory(stranger bool) (*simplelru.LRU[uint64, *actor], *simplelru.LRU[uint64, *burst], *simplelru.LRU[uint64, struct{}]) {
+	if stranger {
 		return h.strangers, h.strangersBursts, h.strangersReported
 	}
 	return h.actors, h.bursts, h.reported
@@ -125,17 +115,16 @@ func New() *History {
 // Observe sets the event's Repeated and Seen by what is remembered, and
 // remembers the event. The event's meaning must be known. An event that is not
 // answered yet is no act, and not remembered.
-func (h *History) Observe(e *event.Event) Undo {
+func (h *History) Observe(e *event.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	m := Undo{stranger: e.Input == event.KubernetesAudit && isStranger(&e.Kubernetes)}
-	h.stage(e, &m)
+	stranger := e.Input == event.KubernetesAudit && isStranger(&e.Kubernetes)
+	h.stage(e, stranger)
 	// A Docker event names no one who did it.
 	if (e.Input == event.KubernetesAudit || e.Input == event.DockerAPI) && e.Outcome != event.Pending &&
 		!e.Replayed && !e.Repeated && e.Time != 0 {
-		h.see(e, &m)
+		h.see(e, stranger)
 	}
-	return m
 }
 
 // MarkRepeated is Observe for an event that another plugin collected: it sets
@@ -143,63 +132,40 @@ func (h *History) Observe(e *event.Event) Undo {
 func (h *History) MarkRepeated(e *event.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.stage(e, &Undo{stranger: isStranger(&e.Kubernetes)})
+	h.stage(e, isStranger(&e.Kubernetes))
 }
 
 // stage sets Repeated.
-func (h *History) stage(e *event.Event, m *Undo) {
+func (h *History) stage(e *event.Event, stranger bool) {
 	if e.Input != event.KubernetesAudit || e.Replayed || e.Outcome == event.Pending {
 		return
 	}
-	e.Repeated = h.repeated(&e.Kubernetes, m) || e.Repeated
-}
-
-// Revert takes back what an event added that was not delivered in the end, and
-// will be reported again.
-func (h *History) Revert(m Undo) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	actors, bursts, reported := h.memory(m)
-	if m.reported != 0 {
-		reported.Remove(m.reported)
-	}
-	if m.use != nil {
-		*m.use = use{}
-	}
-	if m.tried {
-		actors.Remove(m.actor)
-	} else if d, ok := actors.Peek(m.actor); ok && m.done {
-		d.done = false
-	}
-	if b, ok := bursts.Peek(m.burst); ok {
-		b.drop()
-	}
+	e.Repeated = h.repeated(&e.Kubernetes, stranger) || e.Repeated
 }
 
 // repeated reports whether an earlier event reported the same act, and
 // remembers this one.
-func (h *History) repeated(k *event.Kubernetes, m *Undo) bool {
+func (h *History) repeated(k *event.Kubernetes, stranger bool) bool {
 	if !kubernetes.LongRunning(k) {
 		return false
 	}
 	// The audit id alone will not do: a client may send its own, and hide one
 	// request behind another.
 	id := h.key(k.AuditID, k.Received, k.Verb, k.RequestURI, k.User.Name, k.Peer())
-	_, _, reported := h.memory(*m)
+	_, _, reported := h.memory(stranger)
 	if reported.Contains(id) {
 		return true
 	}
 	reported.Add(id, struct{}{})
-	m.reported = id
 	return false
 }
 
-func (h *History) see(e *event.Event, m *Undo) {
+func (h *History) see(e *event.Event, stranger bool) {
 	if h.start == 0 {
 		h.start = e.Time
 	}
 	if operation.Named(e.Operation) {
-		h.act(e, m)
+		h.act(e, stranger)
 	}
 	// A credential that is stolen may have been used for anything before.
 	k := &e.Kubernetes
@@ -212,7 +178,7 @@ func (h *History) see(e *event.Event, m *Undo) {
 		c = new(credential)
 		h.credentials.Add(id, c)
 	}
-	e.Seen.Sources, m.use = c.add(e.Time, h.key(k.Peer()))
+	e.Seen.Sources = c.add(e.Time, h.key(k.Peer()))
 }
 
 // looksFirst are the acts before which docker inspects the container by itself.
@@ -222,7 +188,7 @@ var looksFirst = []string{
 }
 
 // act remembers an act and compares it with those before.
-func (h *History) act(e *event.Event, m *Undo) {
+func (h *History) act(e *event.Event, stranger bool) {
 	k, d := &e.Kubernetes, &e.Docker
 	e.Seen = event.History{Known: true, Age: uint64(max(0, e.Time-h.start) / 1e9)}
 
@@ -230,47 +196,45 @@ func (h *History) act(e *event.Event, m *Undo) {
 	if e.Outcome == event.Denied {
 		outcome = string(e.Outcome)
 	}
-	var who, object, process uint64
+	var who, object, process, actorKey, burstKey uint64
 	if e.Input == event.DockerAPI {
 		// Not the process: each of many commands is another.
 		c := &d.Client
 		who = h.key(c.ExePath, strconv.FormatBool(c.Verified), strconv.FormatInt(c.UID, 10), c.Container.ID, c.Addr, d.Daemon)
-		m.burst = h.key(strconv.FormatUint(who, 16), e.Operation, outcome)
-		m.actor = h.key(strconv.FormatUint(who, 16), e.Operation)
+		burstKey = h.key(strconv.FormatUint(who, 16), e.Operation, outcome)
+		actorKey = h.key(strconv.FormatUint(who, 16), e.Operation)
 		object = h.key(cmp.Or(d.Container.ID, d.Container.Name, d.Request.Path))
 		process = d.Client.PID
 	} else {
 		address := ""
-		if m.stranger {
+		if stranger {
 			address = k.Peer() // all that tells one from another
 		}
-		m.burst = h.key(k.User.Name, address, k.Impersonated.Name, e.Operation, outcome)
-		m.actor = h.key(k.User.Name, address, k.Impersonated.Name, e.Operation, k.Namespace)
+		burstKey = h.key(k.User.Name, address, k.Impersonated.Name, e.Operation, outcome)
+		actorKey = h.key(k.User.Name, address, k.Impersonated.Name, e.Operation, k.Namespace)
 		object = h.key(k.Namespace, k.Name)
 	}
 
 	// What was tried in vain does not make what is done later less new.
 	done := e.Outcome == event.Allowed || e.Outcome == event.Unanswered
-	actors, bursts, _ := h.memory(*m)
+	actors, bursts, _ := h.memory(stranger)
 	if done && process != 0 && slices.Contains(looksFirst, e.Operation) {
 		if looks, ok := bursts.Peek(h.key(strconv.FormatUint(who, 16), operation.ContainerInspect, "")); ok {
 			looks.take(object, process)
 		}
 	}
-	known, ok := actors.Get(m.actor)
+	known, ok := actors.Get(actorKey)
 	if !ok {
 		known = new(actor)
-		actors.Add(m.actor, known)
-		m.tried = true
+		actors.Add(actorKey, known)
 	}
-	m.done = done && !known.done
+	e.Seen.First = !ok || done && !known.done
 	known.done = known.done || done
-	e.Seen.First = m.tried || m.done
 
-	b, ok := bursts.Get(m.burst)
+	b, ok := bursts.Get(burstKey)
 	if !ok {
 		b = new(burst)
-		bursts.Add(m.burst, b)
+		bursts.Add(burstKey, b)
 	}
 	e.Seen.Count, e.Seen.Objects = b.add(act{time: e.Time, object: object, process: process})
 }
@@ -312,27 +276,11 @@ func (b *burst) take(object, process uint64) {
 	}
 }
 
-// drop forgets the last act.
-func (b *burst) drop() {
-	last := len(b.acts) - 1
-	if last < 0 {
-		return
-	}
-	object := b.acts[last].object
-	b.acts = b.acts[:last]
-	for i := last - 1; i >= 0; i-- {
-		if b.acts[i].object == object {
-			b.acts[i].again = false
-			break
-		}
-	}
-}
-
 // add remembers a use and returns from how many addresses there were within
-// the window, and the use if it is of a new address.
-func (c *credential) add(now int64, peer uint64) (sources uint64, added *use) {
+// the window.
+func (c *credential) add(now int64, peer uint64) (sources uint64) {
 	oldest := &c.uses[0]
-	var known *use
+	known := false
 	for i := range c.uses {
 		u := &c.uses[i]
 		if u.time < oldest.time {
@@ -342,21 +290,21 @@ func (c *credential) add(now int64, peer uint64) (sources uint64, added *use) {
 			continue
 		}
 		if u.peer == peer {
-			known = u
+			known = true
 			u.time = max(u.time, now)
 		}
 		if u.time >= now-sourceWindow {
 			sources++
 		}
 	}
-	if known != nil {
-		return sources, nil
+	if known {
+		return sources
 	}
 	if oldest.time < now-sourceWindow {
 		sources++
 	}
 	*oldest = use{time: now, peer: peer}
-	return max(sources, 1), oldest
+	return max(sources, 1)
 }
 
 // key hashes strings under a seed that whoever chooses them does not know.

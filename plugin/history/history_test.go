@@ -236,40 +236,6 @@ func TestRepeated(t *testing.T) {
 	}
 }
 
-// A webhook batch that was refused is sent again: what it told must not count
-// twice.
-func TestForget(t *testing.T) {
-	h := New()
-	h.Observe(read(0, "a"))
-	var marks []Undo
-	for i := range 5 {
-		e := read(time.Second, fmt.Sprint("b", i))
-		e.Kubernetes.SourceIPs = []string{"10.0.0.2"}
-		marks = append(marks, h.Observe(e))
-	}
-	bob := read(time.Second, "a")
-	bob.Kubernetes.User.Name = "bob"
-	marks = append(marks, h.Observe(bob))
-	exec := read(time.Second, "pod")
-	exec.Kubernetes.Stage, exec.Kubernetes.Subresource = "ResponseStarted", "exec"
-	marks = append(marks, h.Observe(exec))
-	for i := len(marks) - 1; i >= 0; i-- {
-		h.Revert(marks[i])
-	}
-
-	if h.Observe(exec); exec.Repeated {
-		t.Error("a forgotten exec is a repetition")
-	}
-	if h.Observe(bob); !bob.Seen.First {
-		t.Error("bob's forgotten read was remembered")
-	}
-	e := read(2*time.Second, "a")
-	if h.Observe(e); e.Seen.First || e.Seen.Count != 3 || e.Seen.Objects != 2 || e.Seen.Sources != 1 {
-		// a, the exec (same operation here) and this one.
-		t.Errorf("got %+v", e.Seen)
-	}
-}
-
 // What is remembered has a bound, whatever comes.
 func TestBounded(t *testing.T) {
 	h := New()

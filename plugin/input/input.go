@@ -62,14 +62,12 @@ type Sink interface {
 type Batch interface {
 	// Add encodes the event, which may be reused when Add returns.
 	Add(e *event.Event)
-	// Len is how many events were added since the last Commit or Reset, Size
-	// how many bytes they take in the queue.
+	// Len is how many events were added since the last Commit, Size how many bytes
+	// they take in the queue.
 	Len() int
 	Size() int
 	// Commit queues the events in their order and empties the batch. While
 	// the queue is full it waits; the error is then ctx's, or ErrClosed, no
 	// event has been queued, and the batch still holds them all.
 	Commit(ctx context.Context) error
-	// Reset empties the batch.
-	Reset()
 }

@@ -87,7 +87,6 @@ type batch struct {
 	sink    *sink
 	records []byte
 	n       int
-	marks   []history.Undo
 	values  falco.Block
 	decoder event.Decoder // of announcements in recordings
 }
@@ -103,7 +102,7 @@ func (b *batch) Add(e *event.Event) {
 	}
 	meaning.Classify(e)
 	b.sink.announced.note(e, b.sink, now)
-	b.marks = append(b.marks, b.sink.history.Observe(e))
+	b.sink.history.Observe(e)
 	e.Clean(b.sink.shown)
 	start := len(b.records)
 	b.records = falco.BeginRecord(b.records, e.Time)
@@ -138,20 +137,10 @@ func (b *batch) Commit(ctx context.Context) error {
 	return nil
 }
 
-// Reset implements input.Batch.
-func (b *batch) Reset() {
-	// Newest first, each as if the later ones had not been.
-	for i := len(b.marks) - 1; i >= 0; i-- {
-		b.sink.history.Revert(b.marks[i])
-	}
-	b.empty()
-}
-
 func (b *batch) empty() {
 	b.n = 0
-	b.marks = b.marks[:0]
 	b.records = b.records[:0]
 	if cap(b.records) > keptBatch {
-		b.records, b.marks = nil, nil
+		b.records = nil
 	}
 }

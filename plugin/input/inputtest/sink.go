@@ -209,7 +209,6 @@ func (b *batch) Add(e *event.Event) {
 
 func (b *batch) Len() int  { return len(b.events) }
 func (b *batch) Size() int { return b.size }
-func (b *batch) Reset()    { b.events, b.size = b.events[:0], 0 }
 
 func (b *batch) Commit(ctx context.Context) error {
 	s := b.sink
@@ -236,6 +235,6 @@ func (b *batch) Commit(ctx context.Context) error {
 		return ctx.Err()
 	}
 	s.events = append(s.events, b.events...)
-	b.Reset()
+	b.events, b.size = b.events[:0], 0
 	return nil
 }

@@ -230,7 +230,6 @@ type counting struct{ n int }
 func (c *counting) Add(*event.Event)             { c.n++ }
 func (c *counting) Len() int                     { return c.n }
 func (c *counting) Size() int                    { return c.n * 1000 }
-func (c *counting) Reset()                       { c.n = 0 }
 func (c *counting) Commit(context.Context) error { c.n = 0; return nil }
 
 // BenchmarkReplay reads lines of 1.2 KB from a file and decodes them;
