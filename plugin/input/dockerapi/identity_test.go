@@ -63,6 +63,8 @@ def stack(pid):
     for line in open("/proc/%d/maps" % pid):
         if "[stack]" in line:
             return int(line.split("-")[1].split(" ")[0], 16) - 4096
+# It connects once the end of its input came.
+def waiting(): return subprocess.Popen(curl + ["-K", "-"], stdin=subprocess.PIPE)
 `
 
 // A genuine program of root's is one only as long as nobody made it do something
@@ -112,42 +114,42 @@ os.waitpid(pid, 0)
 check(libc.ptrace(17, pid, 0, 0) == 0)
 os.waitpid(pid, 0)'`, identity.Traced},
 		"seized": {python + `
-p = subprocess.Popen(curl, preexec_fn=None)
+p = waiting()
 p.send_signal(signal.SIGSTOP)
 check(libc.ptrace(0x4206, p.pid, 0, 0) == 0)
 check(libc.ptrace(0x4207, p.pid, 0, 0) == 0)
 os.waitpid(p.pid, 0)
 check(libc.ptrace(17, p.pid, 0, 0) == 0)
 p.send_signal(signal.SIGCONT)
-p.wait()'`, identity.Traced},
+p.communicate()'`, identity.Traced},
 		"vm_writev": {python + `
 class iovec(ctypes.Structure): _fields_ = [("base", ctypes.c_void_p), ("len", ctypes.c_size_t)]
-p = subprocess.Popen(curl)
+p = waiting()
 p.send_signal(signal.SIGSTOP)
 b = ctypes.create_string_buffer(1)
 local, remote = iovec(ctypes.addressof(b), 1), iovec(stack(p.pid), 1)
 check(libc.process_vm_readv(p.pid, ctypes.byref(local), 1, ctypes.byref(remote), 1, 0) == 1)
 check(libc.process_vm_writev(p.pid, ctypes.byref(local), 1, ctypes.byref(remote), 1, 0) == 1)
 p.send_signal(signal.SIGCONT)
-p.wait()'`, identity.Memory},
+p.communicate()'`, identity.Memory},
 		"proc mem": {python + `
-p = subprocess.Popen(curl)
+p = waiting()
 p.send_signal(signal.SIGSTOP)
 open("/proc/%d/mem" % p.pid, "r+b", 0).close()
 p.send_signal(signal.SIGCONT)
-p.wait()'`, identity.Memory},
+p.communicate()'`, identity.Memory},
 		"proc task mem": {python + `
-p = subprocess.Popen(curl)
+p = waiting()
 p.send_signal(signal.SIGSTOP)
 open("/proc/%d/task/%d/mem" % (p.pid, p.pid), "r+b", 0).close()
 p.send_signal(signal.SIGCONT)
-p.wait()'`, identity.Memory},
+p.communicate()'`, identity.Memory},
 		"read mem": {python + `
-p = subprocess.Popen(curl)
+p = waiting()
 p.send_signal(signal.SIGSTOP)
 open("/proc/%d/mem" % p.pid, "rb", 0).close()
 p.send_signal(signal.SIGCONT)
-p.wait()'`, ""},
+p.communicate()'`, ""},
 		"relay":  {`printf 'GET /%NAME% HTTP/1.1\r\nHost: x\r\n\r\n' | timeout 3 docker -H unix://$SOCK --log-level info system dial-stdio >/dev/null || true`, identity.Relay},
 		"hidden": {`printf 'GET /%NAME% HTTP/1.1\r\nHost: x\r\n\r\n' | timeout 3 docker $(yes -- -linfo | head -n 1000) -H unix://$SOCK system dial-stdio >/dev/null || true`, identity.Relay},
 		"of mine": {python + `
