@@ -81,6 +81,9 @@ func (a *announced) note(e *event.Event, s *sink, now time.Time) {
 	defer a.mu.Unlock()
 	id := a.id(&e.Kubernetes)
 	if e.Outcome == event.Pending {
+		if e.Kubernetes.Verb == "delete" {
+			return // of one object: the answer to it cannot be held open for long
+		}
 		a.add(&announcement{id: id, sink: s, at: now, json: kept(e)})
 		return
 	}
