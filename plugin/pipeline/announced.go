@@ -74,16 +74,14 @@ func newAnnounced() *announced {
 // note takes an event's announcement, or the outcome of one that was announced. If
 // that request was reported without its outcome, the event is marked as repeated.
 func (a *announced) note(e *event.Event, s *sink, now time.Time) {
-	if e.Input != event.KubernetesAudit || e.Replayed || e.Credential == "" {
+	// The answer to a deletion may turn out to hold no object, but it is one.
+	if e.Input != event.KubernetesAudit || e.Replayed || e.Credential == "" && !e.Kubernetes.StatusOnly {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	id := a.id(&e.Kubernetes)
 	if e.Outcome == event.Pending {
-		if e.Kubernetes.Verb == "delete" {
-			return // of one object: the answer to it cannot be held open for long
-		}
 		a.add(&announcement{id: id, sink: s, at: now, json: kept(e)})
 		return
 	}

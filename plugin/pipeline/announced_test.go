@@ -48,6 +48,12 @@ func stage(stage, id, user string, code int, staged time.Time) string {
 		id, stage, user, code, staged.Format(time.RFC3339Nano))
 }
 
+// deletion makes a stage one of a deletion, which is answered with a Status.
+func deletion(text string) string {
+	text = strings.Replace(text, `"verb":"list"`, `"verb":"delete"`, 1)
+	return strings.Replace(text, `"code":200`, `"status":"Success","code":200`, 1)
+}
+
 // acts returns what Falco got, each event as "id outcome" and with "again" if it is no
 // act of its own.
 func acts(t *testing.T, s *Source) []string {
@@ -93,6 +99,8 @@ func TestUnanswered(t *testing.T) {
 				s := Open([]Input{{Name: "x", Input: wrap(scripted{func(ctx context.Context, add func(string)) {
 					add(stage("RequestReceived", "answered", "bob", 0, now))
 					add(stage("RequestReceived", "held", "mallory", 0, now))
+					add(deletion(stage("RequestReceived", "deleted", "bob", 0, now)))
+					add(deletion(stage("ResponseComplete", "deleted", "bob", 200, now)))
 					sleep(2 * time.Second)
 					add(stage("ResponseComplete", "answered", "bob", 200, now))
 					// A client chooses its audit id, and hides nothing with it.
@@ -114,7 +122,7 @@ func TestUnanswered(t *testing.T) {
 				}})}}, Options{QueueSize: 1 << 20, MaxEventSize: 1 << 16, Log: log.New(io.Discard, "", 0)})
 				time.Sleep(2 * time.Hour)
 				got := strings.Join(acts(t, s), ", ")
-				const want = "answered RequestReceived, held RequestReceived, answered ResponseComplete, held ResponseComplete, later RequestReceived, " +
+				const want = "answered RequestReceived, held RequestReceived, deleted RequestReceived, deleted ResponseComplete, answered ResponseComplete, held ResponseComplete, later RequestReceived, " +
 					"held RequestReceived unanswered, later ResponseComplete, held ResponseComplete again, held RequestReceived, last ResponseComplete, " +
 					"overtaken ResponseComplete, overtaken RequestReceived, end ResponseComplete"
 				if got != want {
