@@ -8,6 +8,7 @@ package hostfs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,9 +26,9 @@ const (
 	// maxLooking is how many paths are looked at at once: one can be on a file
 	// system that never answers.
 	maxLooking = 4
-	// initPIDNamespace is the inode of the first pid namespace, PROC_PID_INIT_INO
-	// of include/linux/proc_ns.h, as a link of /proc shows it.
-	initPIDNamespace = "pid:[4026531836]"
+	// InitPIDNamespace is the inode of the first pid namespace, PROC_PID_INIT_INO
+	// of include/linux/proc_ns.h.
+	InitPIDNamespace = 0xEFFFFFFC
 )
 
 // errHangs is the error while as many paths as can be do not answer.
@@ -42,8 +43,7 @@ type Host struct {
 
 // Of returns the file system that an engine mounts from, by the process that
 // listens on its socket; 0 where that is not known. Where the process cannot be looked
-// into, it is that of the host's first process: by the /proc of HOST_ROOT, where Falco's
-// images have it, or by that of this program if it is the host's. It returns nil where
+// into, it is that of the host's first process, by [Proc]. It returns nil where
 // none can be seen.
 func Of(pid int) *Host {
 	if pid > 0 {
@@ -51,13 +51,33 @@ func Of(pid int) *Host {
 			return At(root)
 		}
 	}
-	for _, proc := range []string{filepath.Join("/", os.Getenv("HOST_ROOT"), "proc"), "/proc"} {
-		namespace, err := os.Readlink(filepath.Join(proc, "1/ns/pid"))
-		if root := filepath.Join(proc, "1/root"); err == nil && namespace == initPIDNamespace && isDirectory(root) {
+	if proc := Proc(); proc != "" {
+		if root := filepath.Join(proc, "1/root"); isDirectory(root) {
 			return At(root)
 		}
 	}
 	return nil
+}
+
+// Proc returns the host's /proc: below the directory that the environment variable
+// HOST_ROOT names, where Falco's images have it, or this program's own if it is the
+// host's; "" if neither is.
+func Proc() string {
+	for _, proc := range []string{filepath.Join("/", os.Getenv("HOST_ROOT"), "proc"), "/proc"} {
+		// Not even root may look at the first process of some machines. The second
+		// one is the first of the kernel's own threads.
+		for _, pid := range []string{"1", "2"} {
+			namespace, err := os.Readlink(filepath.Join(proc, pid, "ns/pid"))
+			if err != nil {
+				continue
+			}
+			if namespace == fmt.Sprintf("pid:[%d]", InitPIDNamespace) {
+				return proc
+			}
+			break
+		}
+	}
+	return ""
 }
 
 // isDirectory reports whether the root of a process can be followed, which takes

@@ -16,12 +16,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/containerapi/containerapi/plugin/hostfs"
 	"github.com/containerapi/containerapi/plugin/tap"
 )
-
-// initPIDNamespace is the link of the first pid namespace's processes,
-// PROC_PID_INIT_INO of include/linux/proc_ns.h.
-const initPIDNamespace = "pid:[4026531836]"
 
 // Host is the machine as its own first process sees it, also from a container.
 type Host struct {
@@ -30,14 +27,12 @@ type Host struct {
 	proc, root, mounts string
 }
 
-// FindHost returns the host whose /proc is below the directory that the
-// environment variable HOST_ROOT names, as for all of Falco; "/" if it names
-// none. A plugin in a container needs CAP_SYS_PTRACE to see the host's files
-// there.
+// FindHost returns the host whose /proc [hostfs.Proc] finds. A plugin in a container
+// needs CAP_SYS_PTRACE to see the host's files there.
 func FindHost() *Host {
-	h := &Host{proc: filepath.Join("/", os.Getenv("HOST_ROOT"), "proc")}
-	if !h.visible() {
-		return &Host{}
+	h := &Host{proc: hostfs.Proc()}
+	if h.proc == "" {
+		return h
 	}
 	if _, err := os.Stat(h.proc + "/1/root/."); err == nil {
 		h.root, h.mounts = h.proc+"/1/root", h.proc+"/1/mountinfo"
@@ -50,16 +45,6 @@ func FindHost() *Host {
 		h.root, h.mounts = "/", "/proc/self/mountinfo"
 	}
 	return h
-}
-
-// visible says whether it is the host's /proc.
-func (h *Host) visible() bool {
-	for _, pid := range []int{1, 2} {
-		if namespace, err := os.Readlink(h.process(pid) + "/ns/pid"); err == nil {
-			return namespace == initPIDNamespace
-		}
-	}
-	return false
 }
 
 // process is the directory of a process.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/containerapi/containerapi/plugin/command"
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/hostfs"
 	"github.com/containerapi/containerapi/plugin/identity"
 	"github.com/containerapi/containerapi/plugin/oneline"
 	"github.com/containerapi/containerapi/plugin/tap"
@@ -21,10 +22,6 @@ var containerID = regexp.MustCompile(`[0-9a-f]{64}`)
 
 // wholeID is a container's id and nothing else.
 var wholeID = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
-// initPIDNamespace is the inode of the first pid namespace, PROC_PID_INIT_INO
-// of include/linux/proc_ns.h.
-const initPIDNamespace = 0xEFFFFFFC
 
 // client returns what an event says of a process.
 func client(p *tap.Process, host *identity.Host) event.Client {
@@ -51,7 +48,7 @@ func client(p *tap.Process, host *identity.Host) event.Client {
 	}
 	// A cgroup's name is only a name: what has the host's mounts and pids is in no
 	// container.
-	apart := p.PIDNamespace != 0 && p.PIDNamespace != initPIDNamespace
+	apart := p.PIDNamespace != 0 && p.PIDNamespace != hostfs.InitPIDNamespace
 	if ids := containerID.FindAllString(p.Cgroup, -1); len(ids) > 0 && (apart || !p.HostMounts) {
 		c.Container.ID = ids[len(ids)-1]
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/hostfs"
 	"github.com/containerapi/containerapi/plugin/identity"
 	"github.com/containerapi/containerapi/plugin/input/inputtest"
 	"github.com/containerapi/containerapi/plugin/tap"
@@ -39,7 +40,7 @@ func TestClientContainer(t *testing.T) {
 		".../" + inner + "/x":   inner,
 		"/docker/" + inner[:63]: "",
 	} {
-		c := client(&tap.Process{PID: 1 << 30, Start: 1, Cgroup: cgroup, PIDNamespace: initPIDNamespace}, host)
+		c := client(&tap.Process{PID: 1 << 30, Start: 1, Cgroup: cgroup, PIDNamespace: hostfs.InitPIDNamespace}, host)
 		if c.Container.ID != want || c.InContainer != (want != "") {
 			t.Errorf("%s: got container %q, %t", cgroup, c.Container.ID, c.InContainer)
 		}
@@ -47,7 +48,7 @@ func TestClientContainer(t *testing.T) {
 }
 
 func TestClientNamespace(t *testing.T) {
-	for namespace, want := range map[uint32]bool{0: false, initPIDNamespace: false, 4026532000: true} {
+	for namespace, want := range map[uint32]bool{0: false, hostfs.InitPIDNamespace: false, 4026532000: true} {
 		if c := client(&tap.Process{PID: 1 << 30, Start: 1, PIDNamespace: namespace}, host); c.InContainer != want {
 			t.Errorf("pid namespace %d: in a container: %t", namespace, c.InContainer)
 		}
