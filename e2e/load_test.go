@@ -3,14 +3,12 @@
 package e2e
 
 import (
-	"bufio"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"maps"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -137,14 +135,14 @@ func storm(t *testing.T, d *dockertest.Daemon, requests int) map[string]string {
 	want := make(map[string]string)
 	var group sync.WaitGroup
 	for i := range loadClients {
-		cmd := taptest.Helper(t, "ask", d.Socket, strconv.Itoa(i), strconv.Itoa(requests))
+		cmd := taptest.Helper(t, "keep", d.Socket, strconv.Itoa(i), strconv.Itoa(requests))
 		program := filepath.Join(dir, fmt.Sprint("client-", i))
 		if out, err := exec.Command("cp", "--reflink=auto", cmd.Path, program).CombinedOutput(); err != nil {
 			t.Fatalf("copy the client: %v: %s", err, out)
 		}
 		cmd.Path = program
 		for n := range requests {
-			want[askedPath(i, n)] = program
+			want[taptest.KeptPath(i, n)] = program
 		}
 		group.Go(func() {
 			if out, err := cmd.CombinedOutput(); err != nil {
@@ -154,34 +152,6 @@ func storm(t *testing.T, d *dockertest.Daemon, requests int) map[string]string {
 	}
 	group.Wait()
 	return want
-}
-
-// askedPath is the path of a client's request.
-func askedPath(client, request any) string {
-	return fmt.Sprintf("/containers/client-%v-request-%v/json", client, request)
-}
-
-// ask sends requests on one connection: a socket, a number for itself, how many.
-func ask(args []string) error {
-	n, err := strconv.Atoi(args[2])
-	if err != nil {
-		return err
-	}
-	conn, err := net.Dial("unix", args[0])
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	answers := bufio.NewReader(conn)
-	for i := range n {
-		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", askedPath(args[1], i))
-		response, err := http.ReadResponse(answers, nil)
-		if err != nil {
-			return err
-		}
-		_, _ = io.Copy(io.Discard, response.Body)
-	}
-	return nil
 }
 
 // startJunk starts processes that write so many bytes a second together. What it

@@ -99,7 +99,7 @@ func TestPausedEngine(t *testing.T) {
 
 // TestMain makes of this test program what tests need as processes of their own.
 func TestMain(m *testing.M) {
-	taptest.Main(m, taptest.Helpers{"trace": trace, "ask": ask, "junk": junk})
+	taptest.Main(m, taptest.Helpers{"trace": trace, "junk": junk})
 }
 
 // trace stops the first thread of a process until standard input ends.

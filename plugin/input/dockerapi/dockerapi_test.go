@@ -30,31 +30,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	taptest.Main(m, taptest.Helpers{"keep": keep, "hold": hold, "forks": forks, "forged": forged, "slow": slow, "upload": upload})
-}
-
-// keep sends requests on one connection: a socket, a number for itself, how
-// many.
-func keep(args []string) error {
-	n, err := strconv.Atoi(args[2])
-	if err != nil {
-		return err
-	}
-	conn, err := net.Dial("unix", args[0])
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	answers := bufio.NewReader(conn)
-	for i := range n {
-		fmt.Fprintf(conn, "GET /containers/client-%s-request-%d/json HTTP/1.1\r\nHost: x\r\n\r\n", args[1], i)
-		response, err := http.ReadResponse(answers, nil)
-		if err != nil {
-			return err
-		}
-		_, _ = io.Copy(io.Discard, response.Body)
-	}
-	return nil
+	taptest.Main(m, taptest.Helpers{"hold": hold, "forks": forks, "forged": forged, "slow": slow, "upload": upload})
 }
 
 // hold sends a request on each of many connections, closes none of them, and

@@ -32,11 +32,11 @@ const Body = "canary-of-the-response-body"
 //
 // "serve" answers every request on a network and address, "get" sends one
 // request to a unix socket and ends, "storm" sends a number of them on a
-// connection each: every test binary has these.
+// connection each, "keep" all on one: every test binary has these.
 type Helpers map[string]func(args []string) error
 
 // common are the helpers that every test binary has.
-var common = Helpers{"serve": serve, "get": get, "storm": storm}
+var common = Helpers{"serve": serve, "get": get, "storm": storm, "keep": keep}
 
 // Main is the TestMain of a package whose tests call [Helper]: it runs a helper
 // if this is one, and the tests otherwise.
@@ -136,6 +136,35 @@ func get(args []string) error {
 	}
 	_, err = unix.Write(fd, []byte("GET "+args[1]+" HTTP/1.1\r\nHost: x\r\n\r\n"))
 	return err
+}
+
+// KeptPath is the path of a request that "keep" sends.
+func KeptPath(client, request any) string {
+	return fmt.Sprintf("/containers/client-%v-request-%v/json", client, request)
+}
+
+// keep sends requests on one connection: a socket, a number for itself, how
+// many.
+func keep(args []string) error {
+	n, err := strconv.Atoi(args[2])
+	if err != nil {
+		return err
+	}
+	conn, err := net.Dial("unix", args[0])
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	answers := bufio.NewReader(conn)
+	for i := range n {
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", KeptPath(args[1], i))
+		response, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			return err
+		}
+		_, _ = io.Copy(io.Discard, response.Body)
+	}
+	return nil
 }
 
 // storm sends a number of requests, every one on a connection of its own and
