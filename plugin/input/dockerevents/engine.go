@@ -276,19 +276,28 @@ func (g *engine) inspect(ctx context.Context, container string) (definition, err
 
 // read reads the JSON answer to a GET.
 func (g *engine) read(ctx context.Context, path string, into any) error {
+	_, err := ask(ctx, g, path, nil, func(answer io.Reader) (any, error) {
+		if json.NewDecoder(answer).Decode(into) != nil {
+			return nil, errors.New("the inspect response cannot be read")
+		}
+		return into, nil
+	})
+	return err
+}
+
+// ask has read read the answer to a GET.
+func ask[T any](ctx context.Context, g *engine, path string, query url.Values, read func(io.Reader) (T, error)) (T, error) {
+	var none T
 	prefix, err := g.prefix(ctx)
 	if err != nil {
-		return err
+		return none, err
 	}
-	body, _, err := g.get(ctx, prefix+path, "")
+	body, _, err := g.get(ctx, prefix+path, query.Encode())
 	if err != nil {
-		return err
+		return none, err
 	}
 	defer body.Close()
-	if err := json.NewDecoder(io.LimitReader(body, maxInspect)).Decode(into); err != nil {
-		return errors.New("the inspect response cannot be read")
-	}
-	return nil
+	return read(io.LimitReader(body, maxInspect))
 }
 
 // image returns the id of an image, and the digests by which the engine knows

@@ -172,21 +172,6 @@ func (m *made) forget(d *event.Docker) {
 	}
 }
 
-// ask has read read the answer to a GET.
-func ask[T any](ctx context.Context, g *engine, path string, query url.Values, read func(io.Reader) (T, error)) (T, error) {
-	var none T
-	prefix, err := g.prefix(ctx)
-	if err != nil {
-		return none, err
-	}
-	body, _, err := g.get(ctx, prefix+path, query.Encode())
-	if err != nil {
-		return none, err
-	}
-	defer body.Close()
-	return read(io.LimitReader(body, maxInspect))
-}
-
 // container asks what a container is: its mounts with links followed, its volumes
 // with what they mount, and whether it is a stranger to the containers that it shares
 // something with. With an error, what was found until then is returned as well.
