@@ -688,9 +688,10 @@ func TestBusy(t *testing.T) {
 		var senders sync.WaitGroup
 		var ids []string
 		for i := range maxBodies {
-			ids = append(ids, fmt.Sprint(i))
+			id := fmt.Sprint(i)
+			ids = append(ids, id)
 			senders.Go(func() {
-				for s.send(strings.NewReader(list(ids[i]))) != 200 {
+				for s.send(strings.NewReader(list(id))) != 200 {
 					time.Sleep(time.Second)
 				}
 			})
