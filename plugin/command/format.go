@@ -122,7 +122,7 @@ func known(s string) int {
 		return 0
 	}
 	for _, f := range formats[s[0]] {
-		if len(s) < len(f.prefix)+f.rest || s[:len(f.prefix)] != f.prefix {
+		if s[1] != f.prefix[1] || len(s) < len(f.prefix)+f.rest || s[:len(f.prefix)] != f.prefix {
 			continue
 		}
 		n := len(f.prefix)
