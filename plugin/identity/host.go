@@ -31,20 +31,62 @@ type Host struct {
 // needs CAP_SYS_PTRACE to see the host's files there.
 func FindHost() *Host {
 	h := &Host{proc: hostfs.Proc()}
-	if h.proc == "" {
-		return h
-	}
-	if _, err := os.Stat(h.proc + "/1/root/."); err == nil {
-		h.root, h.mounts = h.proc+"/1/root", h.proc+"/1/mountinfo"
-		return h
-	}
-	// Not even root may look at the first process of some machines. Its mounts
-	// are those of the kernel's own threads, the first of which has pid 2.
-	own, err := os.Readlink("/proc/self/ns/mnt")
-	if kernel, kernelErr := os.Readlink(h.proc + "/2/ns/mnt"); err == nil && kernelErr == nil && own == kernel {
-		h.root, h.mounts = "/", "/proc/self/mountinfo"
-	}
+	h.find()
 	return h
+}
+
+// find finds the root directory and the mount table of the host's first process.
+// Not even root may look at that on some machines. Its mounts are those of the
+// kernel's own threads, the first of which has pid 2, and of most other processes.
+func (h *Host) find() {
+	h.root, h.mounts = "", ""
+	if h.proc == "" || h.see(1) {
+		return
+	}
+	kernel, err := os.Readlink(h.process(2) + "/ns/mnt")
+	if err != nil {
+		return
+	}
+	if own, err := os.Readlink("/proc/self/ns/mnt"); err == nil && own == kernel {
+		h.root, h.mounts = "/", "/proc/self/mountinfo"
+		return
+	}
+	entries, err := os.ReadDir(h.proc)
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		// Users may change the root of processes of their own.
+		var owner unix.Stat_t
+		if unix.Stat(h.process(pid), &owner) != nil || owner.Uid != 0 {
+			continue
+		}
+		mounts, err := os.Readlink(h.process(pid) + "/ns/mnt")
+		root, rootErr := os.Readlink(h.process(pid) + "/root")
+		if err == nil && rootErr == nil && mounts == kernel && root == "/" && h.see(pid) {
+			return
+		}
+	}
+}
+
+// see takes the root directory and the mount table of a process, and reports
+// whether they can be seen.
+func (h *Host) see(pid int) bool {
+	dir := h.process(pid)
+	// The root of a thread of the kernel can be an initramfs, which others left. It
+	// has no executable.
+	if _, err := os.Readlink(dir + "/exe"); err != nil {
+		return false
+	}
+	if _, err := os.Stat(dir + "/root/."); err != nil {
+		return false
+	}
+	h.root, h.mounts = dir+"/root", dir+"/mountinfo"
+	return true
 }
 
 // process is the directory of a process.
@@ -137,10 +179,7 @@ func (h *Host) executable(path string) (*executable, Reason) {
 	if !strings.HasPrefix(path, "/") || path != filepath.Clean(path) {
 		return nil, OtherFile
 	}
-	if h.root == "" {
-		return nil, HostHidden
-	}
-	fd, err := unix.Open(h.root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := h.openRoot()
 	if err != nil {
 		return nil, HostHidden
 	}
@@ -174,6 +213,17 @@ func (h *Host) executable(path string) (*executable, Reason) {
 	}
 	found.identify(fd)
 	return found, ""
+}
+
+// openRoot opens the host's root directory, as that of another process if the one
+// that it was seen by has ended.
+func (h *Host) openRoot() (fd int, err error) {
+	const flags = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
+	if fd, err = unix.Open(h.root, flags, 0); err != nil && h.proc != "" {
+		h.find()
+		fd, err = unix.Open(h.root, flags, 0)
+	}
+	return fd, err
 }
 
 // mayChange notes who besides root may write to a part of the path, and reports
