@@ -28,7 +28,7 @@ func TestDecoder(t *testing.T) {
 	large := `"` + strings.Repeat("x", 1<<20) + `"`
 	for _, test := range []struct {
 		name, text string
-		want       string // one letter for each call: event, shortened event, malformed
+		want       string // one letter for each call: event, shortened event, malformed, log of the server
 	}{
 		{"event", head + `}`, "e"},
 		{"list", `{"kind":"EventList","items":[` + head + `},{},` + head + `}]}`, "eme"},
@@ -50,7 +50,7 @@ func TestDecoder(t *testing.T) {
 		{"node name", `master-0.example.com ` + head + `}`, "e"},
 		{"syslog", `<14>Sep 14 10:00:00 host kube-apiserver[1]: ` + head + `}`, "e"},
 		{"json-file", `{"log":` + quoted(head+"}\n") + `,"stream":"stdout","time":"2026-09-14T10:00:00Z"}`, "e"},
-		{"json-file of klog", `{"log":"I0914 10:00:00.000000 1 server.go:1] started\n","stream":"stderr"}`, "m"},
+		{"json-file of klog", `{"log":"I0914 10:00:00.000000 1 server.go:1] started\n","stream":"stderr"}`, "l"},
 		{"AKS", `{"category":"kube-audit","properties":{"log":` + quoted(head+"}") + `,"pod":"kube-apiserver-1"}}`, "e"},
 		{"AKS records", `{"records":[{"properties":{"log":` + quoted(head+"}") + `}},{"properties":{"log":` + quoted(head+"}") + `}}]}`, "ee"},
 		{"CloudWatch", `{"messageType":"DATA_MESSAGE","logGroup":"g","logEvents":[{"id":"1","message":` + quoted(head+"}") + `},{"id":"2","message":` + quoted(head+"}") + `}]}`, "ee"},
@@ -63,7 +63,11 @@ func TestDecoder(t *testing.T) {
 		{"envelopes without end", strings.Repeat(`{"message":`, 20) + `1` + strings.Repeat("}", 20), "m"},
 		{"no event", `{"a":1}`, "m"},
 		{"no object", `12`, "m"},
-		{"klog", `I0914 10:00:00.000000 1 server.go:1] started`, "m"},
+		{"klog", `I0914 10:00:00.000000 1 server.go:1] started`, "l"},
+		{"klog with JSON", `I0914 10:00:00.000000       1 rest.go:1] "Patched" body={"a":1}`, "l"},
+		{"klog before an event", `I0914 10:00:00.000000 1 audit.go:1] ` + head + `}`, "e"},
+		{"no klog", `I0914 started`, "m"},
+		{"JSON log", `{"ts":1700000000000.1,"caller":"server/server.go:1","msg":"started","v":0}`, "l"},
 		{"nothing", ``, "m"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -71,6 +75,8 @@ func TestDecoder(t *testing.T) {
 			got := ""
 			d.Decode([]byte(test.text), func(e *event.Event, err error) {
 				switch {
+				case err == jsonstream.ErrServerLog:
+					got += "l"
 				case err != nil:
 					got += "m"
 					if strings.Contains(err.Error(), "mallory") {

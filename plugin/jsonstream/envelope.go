@@ -37,6 +37,7 @@ type shape struct {
 var shapes = []shape{
 	{"protoPayload", errors.New("an entry of Google Cloud's audit log, and no event of a Kubernetes API server: Falco's plugin k8saudit-gke reads it, with containerapi-extract beside it")},
 	{"eventSource", errors.New("a record of AWS CloudTrail, and no event of a Kubernetes API server: Falco's plugin cloudtrail reads it")},
+	{"caller", ErrServerLog}, // --logging-format=json
 	{"involvedObject", errors.New("a Kubernetes Event, and no audit event: give --audit-log-path or --audit-webhook-config-file to the API server")},
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"io"
+	"regexp"
 )
 
 const (
@@ -27,14 +28,20 @@ var (
 	errBroken  = errors.New("broken JSON")
 	errUnended = errors.New("broken JSON: it ends too early")
 	errJunk    = errors.New("a megabyte that holds no JSON")
-	// ErrNoJSON is the error of a line that holds no JSON, such as one that a
-	// server writes about itself between its audit events.
+	// ErrNoJSON is the error of a line that holds no JSON.
 	ErrNoJSON = errors.New("a line that holds no JSON")
+	// ErrServerLog is the error of a line that the API server wrote about itself,
+	// which stands between its audit events where they go to the same place.
+	ErrServerLog = errors.New("a line that the API server wrote about itself, and no audit event")
 
 	errFull = errors.New("the buffer is full") // of a scan: what is marked is longer
 	errList = errors.New("a list")             // of a scan: it came to the list of events
 	errEnd  = errors.New("the end")            // of a copy: of an array or object
 )
+
+// klogHeader matches what k8s.io/klog begins a line with: the severity, month and day,
+// and the time.
+var klogHeader = regexp.MustCompile(`^[IWEF]\d{4} \d\d:\d\d:\d\d\.\d{6} `)
 
 // Item is one event of a stream as it stands there, or why there is none.
 type Item struct {
@@ -109,7 +116,7 @@ func (r *Reader) Next() (Item, error) {
 			r.list = false
 			return Item{Err: errUnended}, nil
 		}
-		if err == ErrNoJSON || err == errBroken {
+		if err == ErrNoJSON || err == ErrServerLog || err == errBroken {
 			return r.broken(err), nil
 		}
 		if err != nil {
@@ -180,14 +187,18 @@ func (r *Reader) begin() error {
 			}
 		}
 		// A prefix, or a line without JSON. A brace alone may stand in any text.
-		for found := false; !found; {
+		start, none := []byte(`{"`), ErrNoJSON
+		if klogHeader.Match(r.buf[r.pos:r.end]) {
+			start, none = []byte(`{"kind":"Event`), ErrServerLog
+		}
+		for {
 			window := r.buf[r.pos:r.end]
 			end := bytes.IndexByte(window, '\n')
 			line := window
 			if end >= 0 {
 				line = window[:end]
 			}
-			if i := bytes.Index(line, []byte(`{"`)); i >= 0 {
+			if i := bytes.Index(line, start); i >= 0 {
 				r.pos += i
 				r.text()
 				return nil
@@ -197,17 +208,13 @@ func (r *Reader) begin() error {
 			}
 			if end >= 0 {
 				r.pos += end
-				return ErrNoJSON
+				return none
 			}
-			// Its first byte may be the last one here.
-			keep := 0
-			if bytes.HasSuffix(line, []byte("{")) {
-				keep = 1
-			}
-			r.pos = r.end - keep
+			// Its first bytes may be the last ones here.
+			r.pos = r.end - min(len(line), len(start)-1)
 			if err := r.fill(); err == io.EOF {
 				r.pos = r.end
-				return ErrNoJSON
+				return none
 			} else if err != nil {
 				return err
 			}

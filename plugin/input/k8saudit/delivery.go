@@ -81,6 +81,9 @@ func (d *delivery) take(item jsonstream.Item) error {
 	}
 	before := w.batch.Len()
 	w.decoder.Item(item, func(e *event.Event, err error) {
+		if err == jsonstream.ErrServerLog { // from a collector of logs
+			return
+		}
 		if err != nil {
 			d.malformed(err)
 			return

@@ -18,6 +18,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/containerapi/containerapi/plugin/containerlog"
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/input"
 	"github.com/containerapi/containerapi/plugin/jsonstream"
@@ -80,8 +81,11 @@ type File struct {
 
 	sink    input.Sink
 	batch   input.Batch
+	joiner  *containerlog.Joiner
 	decoder jsonstream.Decoder
 	add     func(*event.Event, error)
+	// mixed reports that the API server writes about itself into the same file.
+	mixed bool
 }
 
 // reached is how far the files were read when the queue's position was queued.
@@ -107,6 +111,7 @@ func FollowFile(path string, o FileOptions) (*File, error) {
 	if f.maxLine < 0 {
 		return nil, fmt.Errorf("audit log %s: longest line of %d bytes is below 0", path, f.maxLine)
 	}
+	f.joiner = containerlog.NewJoiner(f.maxLine)
 	if o.StateDir != "" {
 		f.state = placesFile(o.StateDir, path)
 		saved, err := loadPlaces(f.state, path)
@@ -126,7 +131,9 @@ func FollowFile(path string, o FileOptions) (*File, error) {
 		}
 	}
 	for _, name := range f.siblings() {
-		if file, err := os.Open(name); err == nil {
+		// What is packed is not unpacked to know it.
+		file, err := openRotated(name, func(head string) bool { f.remember(head); return false })
+		if err == nil {
 			f.know(file)
 			file.Close()
 		}
@@ -269,7 +276,7 @@ func (f *File) notice() {
 
 // retire adds a file that was renamed before it was seen.
 func (f *File) retire(name string) {
-	file, err := open(name)
+	file, err := openRotated(name, func(head string) bool { return !f.heads[head] })
 	if err != nil {
 		return
 	}
@@ -365,27 +372,16 @@ func (f *File) save(last bool) {
 
 // siblings returns the files that the log was rotated to, the oldest first:
 // audit-2026-11-22T12-00-00.000.log of lumberjack, audit.log.1 and
-// audit.log-20261122 of logrotate.
+// audit.log-20261122 of logrotate, also packed.
 func (f *File) siblings() []string {
-	directory, base := filepath.Split(f.path)
-	entries, err := os.ReadDir(directory)
-	if err != nil {
-		return nil
-	}
-	stem := strings.TrimSuffix(base, filepath.Ext(base))
-	type sibling struct {
-		name string
-		time time.Time
+	paths := []string{f.path}
+	// /var/log/containers holds links to the logs of containers.
+	if target, err := filepath.EvalSymlinks(f.path); err == nil && target != f.path {
+		paths = append(paths, target)
 	}
 	var found []sibling
-	for _, entry := range entries {
-		name := entry.Name()
-		if !rotated(name, base) && !rotated(name, stem) || strings.HasSuffix(name, ".gz") {
-			continue
-		}
-		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
-			found = append(found, sibling{directory + name, info.ModTime()})
-		}
+	for _, path := range paths {
+		found = append(found, siblingsOf(path)...)
 	}
 	slices.SortFunc(found, func(a, b sibling) int {
 		return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.name, b.name))
@@ -395,6 +391,38 @@ func (f *File) siblings() []string {
 		names[i] = s.name
 	}
 	return names
+}
+
+// sibling is a file that a log was rotated to.
+type sibling struct {
+	name string
+	time time.Time // of its last change
+}
+
+func siblingsOf(path string) []sibling {
+	directory, base := filepath.Split(path)
+	entries, err := os.ReadDir(directory)
+	if err != nil {
+		return nil
+	}
+	stem := strings.TrimSuffix(base, filepath.Ext(base))
+	var found []sibling
+	for _, entry := range entries {
+		name := entry.Name()
+		if !rotated(name, base) && !rotated(name, stem) {
+			continue
+		}
+		if plain, packed := strings.CutSuffix(name, packedSuffix); packed {
+			// While a file is packed, both are there.
+			if _, err := os.Lstat(directory + plain); err == nil {
+				continue
+			}
+		}
+		if info, err := entry.Info(); err == nil && info.Mode().IsRegular() {
+			found = append(found, sibling{directory + name, info.ModTime()})
+		}
+	}
+	return found
 }
 
 // rotated reports that name is base, "-" or ".", a digit and more.
@@ -408,11 +436,11 @@ func rotated(name, base string) bool {
 func (f *File) read(ctx context.Context) bool {
 	for i := 0; i < len(f.tails); i++ {
 		t := f.tails[i]
-		err := f.drain(ctx, t.lines)
+		err := f.drain(ctx, t)
 		for err == errTruncated {
 			if err = f.rescue(ctx, t); err == nil {
 				t.rewind()
-				err = f.drain(ctx, t.lines)
+				err = f.drain(ctx, t)
 			}
 		}
 		if ctx.Err() != nil || err == input.ErrClosed {
@@ -442,7 +470,7 @@ func (f *File) rescue(ctx context.Context, t *tail) error {
 	siblings := f.siblings()
 	slices.Reverse(siblings)
 	for _, name := range siblings {
-		file, err := open(name)
+		file, err := openRotated(name, func(head string) bool { return f.heads[head] })
 		if err != nil {
 			continue
 		}
@@ -453,7 +481,7 @@ func (f *File) rescue(ctx context.Context, t *tail) error {
 		defer file.Close()
 		f.know(file)
 		t.lines.SetSource(&tail{file: file, offset: t.offset, mark: slices.Clone(t.mark)})
-		return f.drain(ctx, t.lines)
+		return f.drain(ctx, t)
 	}
 	return nil
 }
@@ -465,12 +493,12 @@ func (f *File) unfinished(r *lines.Reader) {
 	}
 }
 
-// drain queues the lines up to the end of what r reads.
-func (f *File) drain(ctx context.Context, r *lines.Reader) error {
+// drain queues the lines up to the end of what t reads.
+func (f *File) drain(ctx context.Context, t *tail) error {
 	for {
-		line, _, err := r.Next()
+		line, _, err := t.lines.Next()
 		if err == nil {
-			f.decode(line)
+			f.line(t, line)
 		}
 		if f.batch.Len() > 0 && (err != nil || f.batch.Size() >= chunkSize) {
 			if err := f.batch.Commit(ctx); err != nil {
@@ -490,6 +518,20 @@ func (f *File) drain(ctx context.Context, r *lines.Reader) error {
 	}
 }
 
+// line decodes a line of t, unless it is the beginning of a longer one.
+func (f *File) line(t *tail, line []byte) {
+	t.pieces += int64(len(line) + len("\n"))
+	text, ok := f.joiner.Line(line)
+	if !f.joiner.Waiting() {
+		for _, t := range f.tails {
+			t.pieces = 0
+		}
+	}
+	if ok {
+		f.decode(text)
+	}
+}
+
 func (f *File) decode(line []byte) {
 	if len(bytes.TrimSpace(line)) == 0 {
 		f.malformed(errNoLine)
@@ -499,6 +541,13 @@ func (f *File) decode(line []byte) {
 }
 
 func (f *File) added(e *event.Event, err error) {
+	if err == jsonstream.ErrServerLog {
+		if !f.mixed {
+			f.mixed = true
+			f.sink.Info("audit log %s also has what the API server writes about itself, which is passed over", f.path)
+		}
+		return
+	}
 	if err != nil {
 		f.malformed(err)
 		return

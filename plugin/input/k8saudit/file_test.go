@@ -5,6 +5,7 @@ package k8saudit
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -126,6 +127,24 @@ func (l *logFile) copyTruncate(to string) {
 	}
 }
 
+// pack packs a file that the log was rotated to, as logrotate and lumberjack do.
+func (l *logFile) pack(name string) {
+	l.t.Helper()
+	name = filepath.Join(filepath.Dir(l.path), name)
+	text, err := os.ReadFile(name)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	zipped, err := io.ReadAll(packed(string(text)))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	writeFile(l.t, name+".gz", zipped)
+	if err := os.Remove(name); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
 func (l *logFile) follow(o FileOptions) (*inputtest.Sink, func()) {
 	l.t.Helper()
 	f, err := FollowFile(l.path, o)
@@ -192,6 +211,21 @@ func TestResume(t *testing.T) {
 				l.rename(fmt.Sprintf("audit-%d.log", i+10))
 				l.event()
 			}
+		},
+		"packed": func(l *logFile) {
+			l.pack("audit-0.log") // which was read in another life
+			for i := range 2 {
+				l.event()
+				l.rename(fmt.Sprintf("audit-%d.log", i+10))
+				l.pack(fmt.Sprintf("audit-%d.log", i+10))
+				l.event()
+			}
+		},
+		"copied, truncated and packed": func(l *logFile) {
+			l.event()
+			l.copyTruncate("audit.log.7")
+			l.pack("audit.log.7")
+			l.event()
 		},
 		"copied and truncated": func(l *logFile) {
 			l.event()
@@ -282,6 +316,78 @@ func TestResume(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A line of which a container engine wrote the first pieces only is read whole after a
+// restart, and once.
+func TestResumePieces(t *testing.T) {
+	l := newLogFile(t)
+	l.open(os.O_APPEND)
+	state := t.TempDir()
+	const prefix = "2026-11-22T12:00:00Z stdout "
+	sink, stop := l.follow(FileOptions{StateDir: state})
+	l.write(prefix + "P " + audit("event-1")[:20] + "\n" + prefix + "P " + audit("event-1")[20:40] + "\n")
+	l.event()
+	sink.Eventually(t, "the pieces are read", func() bool { return sink.Len() == 1 })
+	stop()
+	sink, _ = l.follow(FileOptions{StateDir: state})
+	l.write(prefix + "F " + audit("event-1")[40:] + "\n")
+	l.ids = append(l.ids, "event-1")
+	l.all(sink)
+	if text := sink.MalformedText(); text != "" {
+		t.Error(text)
+	}
+}
+
+// The lines of a container's log are put together also where the file changes between
+// them, and what the server writes about itself is said once.
+func TestFollowContainerLog(t *testing.T) {
+	l := newLogFile(t)
+	l.open(os.O_APPEND)
+	sink, _ := l.follow(FileOptions{})
+	const prefix = "2026-11-22T12:00:00Z "
+	l.ids = []string{"event-0"}
+	l.write(prefix + "stderr F I1122 12:00:00.000000       1 server.go:1] started\n")
+	l.write(prefix + "stdout P " + audit("event-0")[:20] + "\n")
+	l.write(prefix + "stderr F W1122 12:00:00.000000       1 server.go:1] warned\n")
+	l.rename("audit.log.20261122-120000")
+	l.write(prefix + "stdout F " + audit("event-0")[20:] + "\n")
+	l.all(sink)
+	if text := sink.MalformedText(); text != "" {
+		t.Error(text)
+	}
+	if n := strings.Count(sink.InfoText(), "passed over"); n != 1 {
+		t.Errorf("said %d times: %s", n, sink.InfoText())
+	}
+}
+
+// A log at the end of a link, as those of containers are, is followed over rotation.
+func TestResumeLink(t *testing.T) {
+	l := newLogFile(t)
+	l.open(os.O_APPEND)
+	link := filepath.Join(t.TempDir(), "link.log")
+	if err := os.Symlink(l.path, link); err != nil {
+		t.Fatal(err)
+	}
+	state := t.TempDir()
+	follow := func() (*inputtest.Sink, func()) {
+		f, err := FollowFile(link, FileOptions{StateDir: state})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sink := new(inputtest.Sink)
+		return sink, start(t, f, sink)
+	}
+	sink, stop := follow()
+	l.event()
+	l.all(sink)
+	stop()
+	l.event()
+	l.rename("audit.log.20261122-120000")
+	l.event()
+	sink, _ = follow()
+	l.ids = l.ids[1:]
+	l.all(sink)
 }
 
 // What Falco did not get to is read again.

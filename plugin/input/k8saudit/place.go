@@ -94,9 +94,9 @@ func (p *places) save(name string) error {
 	return err
 }
 
-// place returns how far t was read, up to the last whole line.
+// place returns how far t was read, up to the last whole line that a container wrote.
 func (t *tail) place() place {
-	p := place{Offset: t.offset - int64(t.lines.Unread())}
+	p := place{Offset: t.offset - int64(t.lines.Unread()) - t.pieces}
 	p.Head, _ = head(t.file)
 	p.Device, p.Inode = identity(t.file)
 	p.Mark = markAt(t.file, p.Offset)
@@ -138,12 +138,17 @@ func head(file *os.File) (name string, ok bool) {
 	if err != nil && err != io.EOF {
 		return "", false
 	}
-	if i := bytes.IndexByte(buf[:n], '\n'); i >= 0 {
-		n = i
-	} else if n < headSize {
+	return headOf(buf[:n])
+}
+
+// headOf identifies a file by up to headSize bytes that it begins with.
+func headOf(text []byte) (name string, ok bool) {
+	if i := bytes.IndexByte(text, '\n'); i >= 0 {
+		text = text[:i]
+	} else if len(text) < headSize {
 		return "", false
 	}
-	sum := sha256.Sum256(buf[:n])
+	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8]), true
 }
 
@@ -160,8 +165,11 @@ func (f *File) resume(saved *places) (found bool, err error) {
 		read bool // before
 	}
 	var files []candidate
+	wanted := func(head string) bool {
+		return !f.heads[head] || slices.ContainsFunc(saved.Files, func(p place) bool { return p.Head == head })
+	}
 	for _, name := range append(f.siblings(), f.path) {
-		file, err := open(name)
+		file, err := openRotated(name, wanted)
 		if err == nil {
 			files = append(files, candidate{name: name, tail: newTail(file, f.maxLine)})
 		} else if name == f.path && !errors.Is(err, fs.ErrNotExist) {

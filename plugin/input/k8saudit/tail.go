@@ -36,6 +36,9 @@ type tail struct {
 	mark   []byte // what stands before offset
 	check  [markSize]byte
 	lines  *lines.Reader
+	// pieces is how many bytes were read of lines since one of which the end has
+	// not come.
+	pieces int64
 	// retired is when another file was found in its place, or zero.
 	retired time.Time
 }
@@ -76,7 +79,7 @@ func (t *tail) Read(p []byte) (int, error) {
 
 // rewind goes on at the file's beginning, in the middle of no line.
 func (t *tail) rewind() {
-	t.offset, t.mark = 0, t.mark[:0]
+	t.offset, t.pieces, t.mark = 0, 0, t.mark[:0]
 	t.lines.Reset(t)
 }
 

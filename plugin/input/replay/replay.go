@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/containerapi/containerapi/plugin/containerlog"
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/input"
 	"github.com/containerapi/containerapi/plugin/jsonstream"
@@ -57,6 +58,7 @@ type Replay struct {
 	add     func(*event.Event, error)
 	file    string // the file and line that are read
 	line    int
+	mixed   bool // the API server writes about itself into the same file
 }
 
 var (
@@ -162,7 +164,7 @@ func (r *Replay) Run(ctx context.Context, sink input.Sink) error {
 }
 
 func (r *Replay) replay(ctx context.Context, path string) error {
-	r.file, r.line = path, 0
+	r.file, r.line, r.mixed = path, 0, false
 	file, err := os.Open(path)
 	if err != nil {
 		return err
@@ -217,7 +219,7 @@ func (r *Replay) read(ctx context.Context, source io.Reader) error {
 	if isDocument(first) {
 		return r.document(ctx, source)
 	}
-	reader := lines.NewReader(source, chunkSize, r.maxLine)
+	reader, joiner := lines.NewReader(source, chunkSize, r.maxLine), containerlog.NewJoiner(r.maxLine)
 	for {
 		line, _, err := reader.Next()
 		last := err == io.EOF
@@ -228,8 +230,8 @@ func (r *Replay) read(ctx context.Context, source io.Reader) error {
 			return err
 		}
 		r.line++
-		if len(bytes.TrimSpace(line)) > 0 {
-			r.decoder.Decode(line, r.add)
+		if text, ok := joiner.Line(line); ok && len(bytes.TrimSpace(text)) > 0 {
+			r.decoder.Decode(text, r.add)
 		}
 		if r.batch.Size() >= batchSize {
 			if err := r.batch.Commit(ctx); err != nil {
@@ -294,6 +296,13 @@ func (r *Replay) document(ctx context.Context, source io.Reader) error {
 }
 
 func (r *Replay) added(e *event.Event, err error) {
+	if err == jsonstream.ErrServerLog {
+		if !r.mixed {
+			r.mixed = true
+			r.sink.Info("replay %s also has what the API server writes about itself, which is passed over", r.file)
+		}
+		return
+	}
 	if err != nil {
 		r.malformed(err)
 		return

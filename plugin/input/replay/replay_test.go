@@ -70,6 +70,7 @@ func run(t *testing.T, path string, o Options) *inputtest.Sink {
 func TestFile(t *testing.T) {
 	list := `{"kind":"EventList","items":[` + audit("l1") + `,` + audit("l2") + `]}`
 	docker := `{"Type":"container","Action":"start","Actor":{"ID":"c1"},"timeNano":5}`
+	const cri = "2026-11-22T12:00:00Z "
 	pretty := strings.NewReplacer(",", ",\n  ", "{", "{\n  ").Replace(list)
 	for _, test := range []struct {
 		name, file, text string
@@ -90,6 +91,8 @@ func TestFile(t *testing.T) {
 		{"pretty, broken end", "a.json", pretty + "\n{", "l1 l2", 1},
 		{"array over lines", "a.json", "[\n" + audit("1") + ",\n" + audit("2") + "\n]", "1 2", 0},
 		{"one line", "a.json", list, "l1 l2", 0},
+		{"container's log", "a.log", cri + "stderr F I1122 12:00:00.000000 1 server.go:1] started\n" +
+			cri + "stdout P " + audit("1")[:20] + "\n" + cri + "stdout F " + audit("1")[20:] + "\n", "1", 0},
 		{"packed", "a.gz", packed(audit("1") + "\n" + audit("2") + "\n"), "1 2", 0},
 		{"packed, cut off", "a.gz", packed(audit("1") + "\n")[:60], "", 1},
 		{"not packed", "a.gz", audit("1"), "", 1},
