@@ -26,7 +26,8 @@ const (
 	upper                          // capitals and digits
 )
 
-var formats = func() (index [256][]format) {
+// formats are found by how they begin, see [slot].
+var formats = func() (index [1 << 10][]format) {
 	for _, f := range []format{
 		// Code forges and their registries.
 		{"ghp_", 16, letters}, {"gho_", 16, letters}, {"ghu_", 16, letters}, {"ghs_", 16, letters | dotted | url64}, {"ghr_", 16, letters},
@@ -63,16 +64,20 @@ var formats = func() (index [256][]format) {
 		// Hashes of passwords.
 		{"$1$", 8, base64 | dotted | hashed}, {"$2a$", 8, base64 | dotted | hashed}, {"$2b$", 8, base64 | dotted | hashed}, {"$2y$", 8, base64 | dotted | hashed}, {"$5$", 8, base64 | dotted | hashed}, {"$6$", 8, base64 | dotted | hashed}, {"$y$", 8, base64 | dotted | hashed}, {"$7$", 8, base64 | dotted | hashed}, {"$apr1$", 8, base64 | dotted | hashed}, {"$argon2", 8, base64 | dotted | hashed | url64}, {"{SSHA}", 8, base64}, {"{SHA}", 8, base64},
 	} {
-		index[f.prefix[0]] = append(index[f.prefix[0]], f)
+		i := slot(f.prefix[0], f.prefix[1])
+		index[i] = append(index[i], f)
 	}
 	return index
 }()
 
+// slot is where the formats are that begin with these two bytes, beside few others.
+func slot(first, second byte) int { return (int(first)<<5 ^ int(second)) & (1<<10 - 1) }
+
 // seconds says of each byte that begins a format which ones can follow it.
 var seconds = func() (of [256][4]uint64) {
-	for first, list := range formats {
+	for _, list := range formats {
 		for _, f := range list {
-			of[first][f.prefix[1]/64] |= 1 << (f.prefix[1] % 64)
+			of[f.prefix[0]][f.prefix[1]/64] |= 1 << (f.prefix[1] % 64)
 		}
 	}
 	return of
@@ -121,8 +126,8 @@ func known(s string) int {
 	if len(s) < 2 || !mayBegin(s[0], s[1]) {
 		return 0
 	}
-	for _, f := range formats[s[0]] {
-		if s[1] != f.prefix[1] || len(s) < len(f.prefix)+f.rest || s[:len(f.prefix)] != f.prefix {
+	for _, f := range formats[slot(s[0], s[1])] {
+		if s[0] != f.prefix[0] || s[1] != f.prefix[1] || len(s) < len(f.prefix)+f.rest || s[:len(f.prefix)] != f.prefix {
 			continue
 		}
 		n := len(f.prefix)

@@ -20,6 +20,15 @@ var anywhere = byFirst(
 var parts = set("pass", "pw", "key", "keys", "auth", "oauth", "cred", "creds", "sig", "otp", "totp", "pin", "psk", "sas", "session",
 	"jwt", "salt", "dsn", "hmac", "passwds", "sid", "authtok", "community")
 
+// mayBePart are the bytes that parts begin with, and maxPart the length of the longest.
+var mayBePart, maxPart = func() (first [256]bool, longest int) {
+	for part := range parts {
+		first[part[0]] = true
+		longest = max(longest, len(part))
+	}
+	return first, longest
+}()
+
 // ends are words that do so at the end of one: "PGPASS", "SMTPAUTH".
 var ends = []string{"pass", "apikey", "auth"}
 
@@ -74,7 +83,7 @@ func secretName(name string) bool {
 		if first == nil {
 			first = last
 		}
-		found = found || parts[string(last)]
+		found = found || mayBePart[last[0]] && len(last) <= maxPart && parts[string(last)]
 		start = to
 	}
 	for i := range len(name) {
@@ -98,10 +107,8 @@ func secretName(name string) bool {
 		n++
 	}
 	end(len(name))
-	if n == 0 || innocent[string(joined[:n])] || about[string(last)] || counting[string(first)] {
-		return false
-	}
-	return found || holdsWord(joined[:n])
+	// Most names are none, which is known without looking at the lists.
+	return (found || holdsWord(joined[:n])) && !innocent[string(joined[:n])] && !about[string(last)] && !counting[string(first)]
 }
 
 // holdsWord reports whether a name without its separators holds one of the words.

@@ -374,7 +374,7 @@ func (t *scan) member(from, to, i int, quoted bool) int {
 	name := strings.TrimLeft(s[from:to], "-")
 	bare := !quoted && !spaced && !opens
 	switch {
-	case bare && (t.identity || !strong[strings.ToLower(name[:min(len(name), maxName)])] || from > 0 && (s[from-1] == '/' || s[from-1] == ':' || s[from-1] == '@')):
+	case bare && (t.identity || from > 0 && (s[from-1] == '/' || s[from-1] == ':' || s[from-1] == '@') || !isStrong(name)):
 		return to
 	case name == "key" || name == "keys": // of a taint, of a configuration
 		return to
@@ -393,6 +393,12 @@ func (t *scan) member(from, to, i int, quoted bool) int {
 // strong are names whose value may follow a colon without a space.
 var strong = set("password", "passwd", "pass", "pwd", "passphrase", "secret", "token", "apikey", "api_key", "api-key", "access_token",
 	"auth_token", "refresh_token", "client_secret", "secret_key", "access_key", "private_key", "secretkey", "accesskey", "authorization")
+
+// isStrong reports whether a name is one of strong, in letters of any size.
+func isStrong(name string) bool {
+	const shortest, longest = len("pwd"), len("authorization")
+	return len(name) >= shortest && len(name) <= longest && strong[strings.ToLower(name)]
+}
 
 // isTag reports whether a text begins with a version or a tag of an image.
 func isTag(s string) bool {

@@ -120,7 +120,13 @@ func shownURI(uri, words string) string {
 	b.WriteString(path)
 	b.WriteByte('?')
 	n := 0
-	for pair := range strings.SplitSeq(query, "&") {
+	for {
+		// Nothing stands between most signs of a query that is made to cost.
+		if query = strings.TrimLeft(query, "&"); query == "" {
+			break
+		}
+		var pair string
+		pair, query, _ = strings.Cut(query, "&")
 		shown := shownParameter(pair, &words)
 		if shown == "" {
 			continue
@@ -141,9 +147,6 @@ func shownURI(uri, words string) string {
 // word of a command has the command, of which nothing is left then.
 func shownParameter(pair string, words *string) string {
 	name, value, assigned := strings.Cut(pair, "=")
-	if pair == "" {
-		return ""
-	}
 	plainName := unescaped(name)
 	if IsCommandParameter(plainName) {
 		shown := *words
@@ -216,15 +219,25 @@ func shownQuery(query string) string {
 // maxSegments is how many segments of a path are looked at one by one.
 const maxSegments = 64
 
-// shownPath returns the path of a URL without what may be a secret. Segments are
-// looked at apart, since each can be a text of its own, and then together: a URL in
-// a path has several.
+// shownPath returns the path of a URL without what may be a secret. It is looked at as
+// a whole, since a URL in a path has several segments, and before that those segments
+// apart that can mean more as texts of their own: a slash before a name and its colon
+// makes it a part of a path, and what is escaped badly hides what is escaped well.
 func shownPath(path string) string {
-	segments := strings.SplitN(path, "/", maxSegments)
-	for i, segment := range segments {
-		segments[i] = shownEscaped(segment, url.PathEscape)
+	apart := ":"
+	if _, err := url.PathUnescape(path); err != nil {
+		apart = ":%"
 	}
-	return shownEscaped(strings.Join(segments, "/"), url.PathEscape)
+	if strings.ContainsAny(path, apart) {
+		segments := strings.SplitN(path, "/", maxSegments)
+		for i, segment := range segments {
+			if strings.ContainsAny(segment, apart) {
+				segments[i] = shownEscaped(segment, url.PathEscape)
+			}
+		}
+		path = strings.Join(segments, "/")
+	}
+	return shownEscaped(path, url.PathEscape)
 }
 
 // shownEscaped returns a part of a URL without what may be a secret: as it was
