@@ -3,12 +3,15 @@
 package e2e
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/containerapi/containerapi/e2e/engine"
 	"github.com/containerapi/containerapi/e2e/scenario"
 	"github.com/containerapi/containerapi/internal/dockertest"
+	"github.com/containerapi/containerapi/plugin/tap/taptest"
 )
 
 // ruleFile has the shipped rules on the plugin's own events.
@@ -63,25 +66,40 @@ func loadLive(t *testing.T) []scenario.Scenario {
 	return loadScenarios(t, scenario.Scenario.Live)
 }
 
-// TestScenarios runs all live scenarios in one engine, both APIs at once.
+// TestScenarios runs all live scenarios in one engine, both APIs at once. Those of
+// Docker run on the newest Docker Engine as well.
 func TestScenarios(t *testing.T) {
-	scenarios := loadLive(t)
+	dockertest.Each(t, func(t *testing.T, on dockertest.Engine) {
+		if on.OfMachine() {
+			testScenarios(t, on, scenario.Kubernetes, scenario.Docker)
+		} else {
+			testScenarios(t, on, scenario.Docker)
+		}
+	})
+}
+
+func testScenarios(t *testing.T, on dockertest.Engine, apis ...string) {
+	scenarios := slices.DeleteFunc(loadLive(t), func(s scenario.Scenario) bool {
+		return !slices.Contains(apis, s.API) || s.Machine && !on.OfMachine()
+	})
 	marker, err := scenario.WriteMarkerRule(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	// One of the attacks finds the API at the port that it has without TLS.
 	requireDocker(t)
-	daemon := dockertest.StartIsolated(t, "--host", "tcp://127.0.0.1:2375", "--tls=false")
+	daemon := on.StartIsolated(t, "--host", "tcp://127.0.0.1:2375", "--tls=false")
 	url, address := webhook(t)
-	run := startEngine(t, plugin(t, url+",docker://"+daemon.Socket), marker, ruleFile, known)
+	run := startEngine(t, plugin(t, url+",docker://"+daemon.Socket), marker, ruleFile, known, knownCLI(t, daemon))
 	awaitListener(t, run, address)
 	canary := newCanary()
-	options := shippedAudit(t, url)
-	options.Canary, options.Flags = canary, []string{"--enable-logs-handler=true"}
-	cluster := startCluster(t, options)
-	runner := &scenario.Runner{Engine: run, Kube: cluster, Docker: daemon.Daemon, Dir: t.TempDir(), Secret: canary}
-	for _, api := range []string{scenario.Kubernetes, scenario.Docker} {
+	runner := &scenario.Runner{Engine: run, Docker: daemon.Daemon, Dir: t.TempDir(), Secret: canary}
+	if slices.Contains(apis, scenario.Kubernetes) {
+		options := shippedAudit(t, url)
+		options.Canary, options.Flags = canary, []string{"--enable-logs-handler=true"}
+		runner.Kube = startCluster(t, options)
+	}
+	for _, api := range apis {
 		if err := runner.Ready(t.Context(), api); err != nil {
 			t.Fatal(err)
 		}
@@ -114,4 +132,16 @@ func TestScenarios(t *testing.T) {
 		t.Errorf("%d alerts of %q, want one: %v", len(told), insecure, told)
 	}
 	requireNoCanary(t, canary, run.Stdout(), run.Stderr())
+}
+
+// knownCLI returns a rule file that knows the docker command of a daemon, wherever
+// it is installed.
+func knownCLI(t *testing.T, d *dockertest.Daemon) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "cli.yaml")
+	rules := "- list: docker_client_exes\n  items: [" + taptest.Executable(t, d.CLI) + "]\n  override: {items: append}\n"
+	if err := os.WriteFile(name, []byte(rules), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }

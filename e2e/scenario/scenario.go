@@ -63,6 +63,9 @@ type Scenario struct {
 	// docker run, without its image and command, of one that has docker, kubectl
 	// and app.
 	Engine bool `yaml:"engine"`
+	// Machine says that it needs Debian's engine of the machine, and not a newer one:
+	// what it does is gone there, or uses the machine's programs in a container.
+	Machine bool `yaml:"machine"`
 	// Capture is a file of system calls, by its name in testdata/captures
 	// without .scap.
 	Capture string `yaml:"capture"`
@@ -154,6 +157,8 @@ func (s Scenario) validate() error {
 		return errors.New("only what is run or recorded again has before, after and as")
 	case s.Engine && (s.Capture == "" || s.Record == ""):
 		return errors.New("an engine is for the record of a capture")
+	case s.Machine && (s.Run == "" || s.API != Docker):
+		return errors.New("the machine's engine is for what is run, with docker")
 	case s.Capture != "" && s.API != "":
 		return errors.New("a capture goes through no api")
 	case s.Capture == "" && s.API != Kubernetes && s.API != Docker:
