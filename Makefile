@@ -40,7 +40,7 @@ fuzz: ## search with each fuzz test for FUZZTIME (what it finds becomes a seed)
 	@rm -f fuzz.log
 
 e2e: build ## end-to-end tests: a real engine, kube-apiserver and dockerd (after make setup)
-	cd e2e && go test -v -p 1 -count=1 -timeout 20m ./...
+	cd e2e && go test -v -p 1 -count=1 -timeout 30m ./...
 
 demo: ## attacks on real containers and the alerts that they raise
 	cd e2e && go run ./cmd/setup -demo
