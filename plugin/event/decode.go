@@ -135,6 +135,7 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 			First:   seen.GetBool("first"),
 			Count:   seen.GetUint64("count"),
 			Objects: seen.GetUint64("objects"),
+			Repeats: seen.GetUint64("repeats"),
 			Sources: seen.GetUint64("sources"),
 			Age:     seen.GetUint64("age"),
 		}

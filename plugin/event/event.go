@@ -106,6 +106,9 @@ type History struct {
 	// Objects is how many different objects those acts named. A list or a
 	// watch names one: all of a namespace, or all there are.
 	Objects uint64
+	// Repeats is how many of those acts named the object of this one, this one
+	// included.
+	Repeats uint64
 	// Sources is from how many different addresses the credential of this
 	// request was used within the last hour, 0 if it names none.
 	Sources uint64

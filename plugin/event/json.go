@@ -19,6 +19,7 @@ func (e *Event) AppendJSON(b []byte) []byte {
 	w.bool("first", e.Seen.First)
 	w.uint("count", e.Seen.Count)
 	w.uint("objects", e.Seen.Objects)
+	w.uint("repeats", e.Seen.Repeats)
 	w.uint("sources", e.Seen.Sources)
 	w.uint("age", e.Seen.Age)
 	w.close(seen)

@@ -51,6 +51,8 @@ var common = []Field{
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.Count, e.Seen.Known })},
 	{"api.seen.objects", "How many different objects those acts named; counts up to 64. A list or watch of a namespace, or of all, counts as one.",
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.Objects, e.Seen.Known })},
+	{"api.seen.repeats", "How many of those acts named the same object, this one included; counts up to 64. Of acts that were denied, who they were to be done as is a part of the object.",
+		number(func(e *event.Event) (uint64, bool) { return e.Seen.Repeats, e.Seen.Known })},
 	{"api.seen.sources", "From how many different addresses the credential of this request (`kube.credential.id`) was used within the last hour, for whatever operation; counts up to 16. No value where the request names no credential.",
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.Sources, e.Seen.Sources != 0 })},
 }

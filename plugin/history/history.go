@@ -42,21 +42,19 @@ type History struct {
 	seed  maphash.Seed
 	start int64 // time of the first act
 
-	actors      *simplelru.LRU[uint64, *actor]
+	actors *simplelru.LRU[uint64, struct{}]
+	// What was tried in vain has a memory of its own: it takes no right to try in the
+	// name of anybody, in any number, and has nothing forgotten that was done.
+	refused     *simplelru.LRU[uint64, struct{}]
 	bursts      *simplelru.LRU[uint64, *burst]
 	credentials *simplelru.LRU[uint64, *credential]
 	reported    *simplelru.LRU[uint64, struct{}]
 	// What came without a credential has a memory of its own: anyone can send it, in
 	// any number, and has nothing else forgotten.
-	strangers         *simplelru.LRU[uint64, *actor]
+	strangers         *simplelru.LRU[uint64, struct{}]
+	strangersRefused  *simplelru.LRU[uint64, struct{}]
 	strangersBursts   *simplelru.LRU[uint64, *burst]
 	strangersReported *simplelru.LRU[uint64, struct{}]
-}
-
-// actor is one identity and one operation in one namespace.
-type actor struct {
-	// done reports that the operation was done, and not just tried.
-	done bool
 }
 
 // burst is what one identity did of one operation, in any namespace, within
@@ -89,24 +87,34 @@ func isStranger(k *event.Kubernetes) bool {
 	return k.User.Name == "" || k.User.Name == "system:anonymous"
 }
 
+// memory is where an act is remembered.
+type memory struct {
+	// Who did something, and who tried to, each with the operation and the namespace.
+	actors, refused *simplelru.LRU[uint64, struct{}]
+	bursts          *simplelru.LRU[uint64, *burst]
+	reported        *simplelru.LRU[uint64, struct{}]
+}
+
 // memory returns where an act is remembered: what comes without a credential apart
 // from all else.
-func (h *History) memory(stranger bool) (*simplelru.LRU[uint64, *actor], *simplelru.LRU[uint64, *burst], *simplelru.LRU[uint64, struct{}]) {
+func (h *History) memory(stranger bool) memory {
 	if stranger {
-		return h.strangers, h.strangersBursts, h.strangersReported
+		return memory{h.strangers, h.strangersRefused, h.strangersBursts, h.strangersReported}
 	}
-	return h.actors, h.bursts, h.reported
+	return memory{h.actors, h.refused, h.bursts, h.reported}
 }
 
 // New returns an empty history.
 func New() *History {
 	h := &History{seed: maphash.MakeSeed()}
 	// The only error is a size that is not positive.
-	h.actors, _ = simplelru.NewLRU[uint64, *actor](maxActors, nil)
+	h.actors, _ = simplelru.NewLRU[uint64, struct{}](maxActors, nil)
+	h.refused, _ = simplelru.NewLRU[uint64, struct{}](maxBursts, nil)
 	h.bursts, _ = simplelru.NewLRU[uint64, *burst](maxBursts, nil)
 	h.credentials, _ = simplelru.NewLRU[uint64, *credential](maxCredentials, nil)
 	h.reported, _ = simplelru.NewLRU[uint64, struct{}](maxReported, nil)
-	h.strangers, _ = simplelru.NewLRU[uint64, *actor](maxBursts, nil)
+	h.strangers, _ = simplelru.NewLRU[uint64, struct{}](maxBursts, nil)
+	h.strangersRefused, _ = simplelru.NewLRU[uint64, struct{}](maxBursts, nil)
 	h.strangersBursts, _ = simplelru.NewLRU[uint64, *burst](maxBursts, nil)
 	h.strangersReported, _ = simplelru.NewLRU[uint64, struct{}](maxBursts, nil)
 	return h
@@ -152,7 +160,7 @@ func (h *History) repeated(k *event.Kubernetes, stranger bool) bool {
 	// The audit id alone will not do: a client may send its own, and hide one
 	// request behind another.
 	id := h.key(k.AuditID, k.Received, k.Verb, k.RequestURI, k.User.Name, k.Peer())
-	_, _, reported := h.memory(stranger)
+	reported := h.memory(stranger).reported
 	if reported.Contains(id) {
 		return true
 	}
@@ -210,38 +218,45 @@ func (h *History) act(e *event.Event, stranger bool) {
 		if stranger {
 			address = k.Peer() // all that tells one from another
 		}
-		burstKey = h.key(k.User.Name, address, k.Impersonated.Name, e.Operation, outcome)
-		actorKey = h.key(k.User.Name, address, k.Impersonated.Name, e.Operation, k.Namespace)
+		as := k.Impersonated.Name
 		object = h.key(k.Namespace, k.Name)
+		if e.Outcome == event.Denied {
+			// Anybody can ask to act as anybody: that is what is tried, not who tries.
+			object, as = h.key(k.Namespace, k.Name, as), ""
+		}
+		burstKey = h.key(k.User.Name, address, as, e.Operation, outcome)
+		actorKey = h.key(k.User.Name, address, as, e.Operation, k.Namespace)
 	}
 
 	// What was tried in vain does not make what is done later less new.
 	done := e.Outcome == event.Allowed || e.Outcome == event.Unanswered
-	actors, bursts, _ := h.memory(stranger)
+	m := h.memory(stranger)
 	if done && process != 0 && slices.Contains(looksFirst, e.Operation) {
-		if looks, ok := bursts.Peek(h.key(strconv.FormatUint(who, 16), operation.ContainerInspect, "")); ok {
+		if looks, ok := m.bursts.Peek(h.key(strconv.FormatUint(who, 16), operation.ContainerInspect, "")); ok {
 			looks.take(object, process)
 		}
 	}
-	known, ok := actors.Get(actorKey)
-	if !ok {
-		known = new(actor)
-		actors.Add(actorKey, known)
+	_, known := m.actors.Get(actorKey)
+	if done {
+		m.actors.Add(actorKey, struct{}{})
+	} else {
+		_, tried := m.refused.Get(actorKey)
+		m.refused.Add(actorKey, struct{}{})
+		known = known || tried
 	}
-	e.Seen.First = !ok || done && !known.done
-	known.done = known.done || done
+	e.Seen.First = !known
 
-	b, ok := bursts.Get(burstKey)
+	b, ok := m.bursts.Get(burstKey)
 	if !ok {
 		b = new(burst)
-		bursts.Add(burstKey, b)
+		m.bursts.Add(burstKey, b)
 	}
-	e.Seen.Count, e.Seen.Objects = b.add(act{time: e.Time, object: object, process: process})
+	e.Seen.Count, e.Seen.Objects, e.Seen.Repeats = b.add(act{time: e.Time, object: object, process: process})
 }
 
-// add remembers an act and returns how many there were within the window, and
-// of how many objects.
-func (b *burst) add(last act) (count, objects uint64) {
+// add remembers an act and returns how many there were within the window, of how many
+// objects, and how many of them were of the same object.
+func (b *burst) add(last act) (count, objects, repeats uint64) {
 	now, object, old := last.time, last.object, 0
 	for old < len(b.acts) && (b.acts[old].time < now-actWindow || len(b.acts)-old >= maxActs) {
 		old++
@@ -260,8 +275,11 @@ func (b *burst) add(last act) (count, objects uint64) {
 		if !a.again {
 			objects++
 		}
+		if a.object == object {
+			repeats++
+		}
 	}
-	return count, objects
+	return count, objects, repeats
 }
 
 // take forgets what a process did to an object.

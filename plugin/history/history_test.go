@@ -127,6 +127,38 @@ func TestOperations(t *testing.T) {
 	}
 }
 
+// Who is denied one object again and again hides no other one by that, and who asks to
+// act as many is one identity, which has nothing forgotten that was done.
+func TestDenied(t *testing.T) {
+	h := New()
+	denied := func(object, as string) event.History {
+		e := read(0, object)
+		e.Outcome, e.Kubernetes.Impersonated.Name = event.Denied, as
+		h.Observe(e)
+		return e.Seen
+	}
+	for i := range 5 {
+		if got := denied("junk", ""); got.Repeats != uint64(i+1) || got.Objects != 1 {
+			t.Errorf("try %d: %+v", i, got)
+		}
+	}
+	if got := denied("target", ""); got.Repeats != 1 || got.Objects != 2 {
+		t.Errorf("another object: %+v", got)
+	}
+	done := read(0, "a")
+	h.Observe(done)
+	for i := range 2 * maxActors {
+		got := denied("target", fmt.Sprint("admin-", i))
+		if want := uint64(min(i+3, maxActs)); got.First || got.Repeats != 1 || i < 50 && got.Objects != want {
+			t.Fatalf("as %d: %+v", i, got)
+		}
+	}
+	again := read(time.Second, "a")
+	if h.Observe(again); again.Seen.First {
+		t.Error("what was done is forgotten")
+	}
+}
+
 // docker ps -q | xargs -n1 docker inspect is a process for each container.
 func TestDocker(t *testing.T) {
 	h := New()
@@ -170,7 +202,7 @@ func TestCounts(t *testing.T) {
 	for i := range 200 {
 		e := read(time.Duration(i)*100*time.Millisecond, fmt.Sprint("secret-", i%20))
 		h.Observe(e)
-		want := event.History{Known: true, First: i == 0, Count: uint64(min(i+1, maxActs)), Objects: uint64(min(i+1, 20)), Sources: 1, Age: uint64(i / 10)}
+		want := event.History{Known: true, First: i == 0, Count: uint64(min(i+1, maxActs)), Objects: uint64(min(i+1, 20)), Repeats: uint64(min(i/20+1, 4)), Sources: 1, Age: uint64(i / 10)}
 		if e.Seen != want {
 			t.Fatalf("read %d: got %+v, want %+v", i, e.Seen, want)
 		}
