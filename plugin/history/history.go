@@ -42,19 +42,32 @@ type History struct {
 	seed  maphash.Seed
 	start int64 // time of the first act
 
-	actors *simplelru.LRU[uint64, struct{}]
-	// What was tried in vain has a memory of its own: it takes no right to try in the
-	// name of anybody, in any number, and has nothing forgotten that was done.
-	refused     *simplelru.LRU[uint64, struct{}]
-	bursts      *simplelru.LRU[uint64, *burst]
 	credentials *simplelru.LRU[uint64, *credential]
-	reported    *simplelru.LRU[uint64, struct{}]
-	// What came without a credential has a memory of its own: anyone can send it, in
-	// any number, and has nothing else forgotten.
-	strangers         *simplelru.LRU[uint64, struct{}]
-	strangersRefused  *simplelru.LRU[uint64, struct{}]
-	strangersBursts   *simplelru.LRU[uint64, *burst]
-	strangersReported *simplelru.LRU[uint64, struct{}]
+	// Each of these is apart from the others, so that who can send events of one kind
+	// in any number has nothing else forgotten: what came without a credential, what
+	// was denied to someone with one, what was done as someone else, all the rest.
+	strangers, denied, impersonated, others memory
+}
+
+// memory is what is remembered of one kind of events.
+type memory struct {
+	actors   *simplelru.LRU[uint64, *actor]
+	bursts   *simplelru.LRU[uint64, *burst]
+	reported *simplelru.LRU[uint64, struct{}]
+}
+
+func newMemory(actors, bursts, reported int) (m memory) {
+	// The only error is a size that is not positive.
+	m.actors, _ = simplelru.NewLRU[uint64, *actor](actors, nil)
+	m.bursts, _ = simplelru.NewLRU[uint64, *burst](bursts, nil)
+	m.reported, _ = simplelru.NewLRU[uint64, struct{}](reported, nil)
+	return m
+}
+
+// actor is one identity and one operation in one namespace.
+type actor struct {
+	// done reports that the operation was done, and not just tried.
+	done bool
 }
 
 // burst is what one identity did of one operation, in any namespace, within
@@ -87,36 +100,31 @@ func isStranger(k *event.Kubernetes) bool {
 	return k.User.Name == "" || k.User.Name == "system:anonymous"
 }
 
-// memory is where an act is remembered.
-type memory struct {
-	// Who did something, and who tried to, each with the operation and the namespace.
-	actors, refused *simplelru.LRU[uint64, struct{}]
-	bursts          *simplelru.LRU[uint64, *burst]
-	reported        *simplelru.LRU[uint64, struct{}]
-}
-
-// memory returns where an act is remembered: what comes without a credential apart
-// from all else.
-func (h *History) memory(stranger bool) memory {
-	if stranger {
-		return memory{h.strangers, h.strangersRefused, h.strangersBursts, h.strangersReported}
+// memory returns where an event is remembered.
+func (h *History) memory(e *event.Event) *memory {
+	switch k := &e.Kubernetes; {
+	case e.Input != event.KubernetesAudit:
+		return &h.others
+	case isStranger(k):
+		return &h.strangers
+	case e.Outcome == event.Denied:
+		return &h.denied
+	case k.Impersonated.Name != "":
+		return &h.impersonated
 	}
-	return memory{h.actors, h.refused, h.bursts, h.reported}
+	return &h.others
 }
 
 // New returns an empty history.
 func New() *History {
-	h := &History{seed: maphash.MakeSeed()}
-	// The only error is a size that is not positive.
-	h.actors, _ = simplelru.NewLRU[uint64, struct{}](maxActors, nil)
-	h.refused, _ = simplelru.NewLRU[uint64, struct{}](maxBursts, nil)
-	h.bursts, _ = simplelru.NewLRU[uint64, *burst](maxBursts, nil)
+	h := &History{
+		seed:         maphash.MakeSeed(),
+		strangers:    newMemory(maxBursts, maxBursts, maxBursts),
+		denied:       newMemory(maxBursts, maxBursts, maxBursts),
+		impersonated: newMemory(maxBursts, maxBursts, maxBursts),
+		others:       newMemory(maxActors, maxBursts, maxReported),
+	}
 	h.credentials, _ = simplelru.NewLRU[uint64, *credential](maxCredentials, nil)
-	h.reported, _ = simplelru.NewLRU[uint64, struct{}](maxReported, nil)
-	h.strangers, _ = simplelru.NewLRU[uint64, struct{}](maxBursts, nil)
-	h.strangersRefused, _ = simplelru.NewLRU[uint64, struct{}](maxBursts, nil)
-	h.strangersBursts, _ = simplelru.NewLRU[uint64, *burst](maxBursts, nil)
-	h.strangersReported, _ = simplelru.NewLRU[uint64, struct{}](maxBursts, nil)
 	return h
 }
 
@@ -126,12 +134,11 @@ func New() *History {
 func (h *History) Observe(e *event.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	stranger := e.Input == event.KubernetesAudit && isStranger(&e.Kubernetes)
-	h.stage(e, stranger)
+	h.stage(e)
 	// A Docker event names no one who did it.
 	if (e.Input == event.KubernetesAudit || e.Input == event.DockerAPI) && e.Outcome != event.Pending &&
 		!e.Replayed && !e.Repeated && e.Time != 0 {
-		h.see(e, stranger)
+		h.see(e)
 	}
 }
 
@@ -140,27 +147,28 @@ func (h *History) Observe(e *event.Event) {
 func (h *History) MarkRepeated(e *event.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.stage(e, isStranger(&e.Kubernetes))
+	h.stage(e)
 }
 
 // stage sets Repeated.
-func (h *History) stage(e *event.Event, stranger bool) {
+func (h *History) stage(e *event.Event) {
 	if e.Input != event.KubernetesAudit || e.Replayed || e.Outcome == event.Pending {
 		return
 	}
-	e.Repeated = h.repeated(&e.Kubernetes, stranger) || e.Repeated
+	e.Repeated = h.repeated(e) || e.Repeated
 }
 
 // repeated reports whether an earlier event reported the same act, and
 // remembers this one.
-func (h *History) repeated(k *event.Kubernetes, stranger bool) bool {
+func (h *History) repeated(e *event.Event) bool {
+	k := &e.Kubernetes
 	if !kubernetes.LongRunning(k) {
 		return false
 	}
 	// The audit id alone will not do: a client may send its own, and hide one
 	// request behind another.
 	id := h.key(k.AuditID, k.Received, k.Verb, k.RequestURI, k.User.Name, k.Peer())
-	reported := h.memory(stranger).reported
+	reported := h.memory(e).reported
 	if reported.Contains(id) {
 		return true
 	}
@@ -168,12 +176,12 @@ func (h *History) repeated(k *event.Kubernetes, stranger bool) bool {
 	return false
 }
 
-func (h *History) see(e *event.Event, stranger bool) {
+func (h *History) see(e *event.Event) {
 	if h.start == 0 {
 		h.start = e.Time
 	}
 	if operation.Named(e.Operation) {
-		h.act(e, stranger)
+		h.act(e)
 	}
 	// A credential that is stolen may have been used for anything before.
 	k := &e.Kubernetes
@@ -196,7 +204,7 @@ var looksFirst = []string{
 }
 
 // act remembers an act and compares it with those before.
-func (h *History) act(e *event.Event, stranger bool) {
+func (h *History) act(e *event.Event) {
 	k, d := &e.Kubernetes, &e.Docker
 	e.Seen = event.History{Known: true, Age: uint64(max(0, e.Time-h.start) / 1e9)}
 
@@ -214,13 +222,12 @@ func (h *History) act(e *event.Event, stranger bool) {
 		object = h.key(cmp.Or(d.Container.ID, d.Container.Name, d.Request.Path))
 		process = d.Client.PID
 	} else {
-		address := ""
-		if stranger {
+		address, as := "", k.Impersonated.Name
+		if isStranger(k) {
 			address = k.Peer() // all that tells one from another
 		}
-		as := k.Impersonated.Name
 		object = h.key(k.Namespace, k.Name)
-		if e.Outcome == event.Denied {
+		if k.ImpersonationDenied {
 			// Anybody can ask to act as anybody: that is what is tried, not who tries.
 			object, as = h.key(k.Namespace, k.Name, as), ""
 		}
@@ -230,21 +237,20 @@ func (h *History) act(e *event.Event, stranger bool) {
 
 	// What was tried in vain does not make what is done later less new.
 	done := e.Outcome == event.Allowed || e.Outcome == event.Unanswered
-	m := h.memory(stranger)
+	m := h.memory(e)
 	if done && process != 0 && slices.Contains(looksFirst, e.Operation) {
 		if looks, ok := m.bursts.Peek(h.key(strconv.FormatUint(who, 16), operation.ContainerInspect, "")); ok {
 			looks.take(object, process)
 		}
 	}
-	_, known := m.actors.Get(actorKey)
-	if done {
-		m.actors.Add(actorKey, struct{}{})
-	} else {
-		_, tried := m.refused.Get(actorKey)
-		m.refused.Add(actorKey, struct{}{})
-		known = known || tried
+	tried := h.tried(actorKey)
+	known, ok := m.actors.Get(actorKey)
+	if !ok {
+		known = new(actor)
+		m.actors.Add(actorKey, known)
 	}
-	e.Seen.First = !known
+	e.Seen.First = !tried || done && !known.done
+	known.done = known.done || done
 
 	b, ok := m.bursts.Get(burstKey)
 	if !ok {
@@ -252,6 +258,16 @@ func (h *History) act(e *event.Event, stranger bool) {
 		m.bursts.Add(burstKey, b)
 	}
 	e.Seen.Count, e.Seen.Objects, e.Seen.Repeats = b.add(act{time: e.Time, object: object, process: process})
+}
+
+// tried reports that an act of this key is remembered, whatever came of it.
+func (h *History) tried(actorKey uint64) bool {
+	for _, m := range []*memory{&h.others, &h.denied, &h.impersonated, &h.strangers} {
+		if m.actors.Contains(actorKey) {
+			return true
+		}
+	}
+	return false
 }
 
 // add remembers an act and returns how many there were within the window, of how many

@@ -133,7 +133,7 @@ func TestDenied(t *testing.T) {
 	h := New()
 	denied := func(object, as string) event.History {
 		e := read(0, object)
-		e.Outcome, e.Kubernetes.Impersonated.Name = event.Denied, as
+		e.Outcome, e.Kubernetes.Impersonated.Name, e.Kubernetes.ImpersonationDenied = event.Denied, as, as != ""
 		h.Observe(e)
 		return e.Seen
 	}
@@ -279,37 +279,68 @@ func TestBounded(t *testing.T) {
 		e.Kubernetes.Stage = "ResponseStarted"
 		h.Observe(e)
 	}
-	if h.actors.Len() != maxActors || h.bursts.Len() != maxBursts || h.credentials.Len() != maxCredentials || h.reported.Len() != maxReported {
-		t.Errorf("remembered %d doers, %d bursts, %d credentials, %d acts", h.actors.Len(), h.bursts.Len(), h.credentials.Len(), h.reported.Len())
+	if m := h.others; m.actors.Len() != maxActors || m.bursts.Len() != maxBursts || h.credentials.Len() != maxCredentials || m.reported.Len() != maxReported {
+		t.Errorf("remembered %d doers, %d bursts, %d credentials, %d acts", m.actors.Len(), m.bursts.Len(), h.credentials.Len(), m.reported.Len())
 	}
 }
 
-// However many come without a credential, from however many addresses, what is known of
+// However many events one sends of a kind that anyone can make up, what is known of
 // others stays.
-func TestStrangersForgetNothing(t *testing.T) {
-	h := New()
-	h.Observe(read(0, "a"))
-	watch := read(0, "watched")
-	watch.Kubernetes.Verb, watch.Kubernetes.Stage = "watch", "ResponseStarted"
-	h.Observe(watch)
-	for i := range 2 * maxActors {
-		e := read(time.Second, fmt.Sprint(i))
-		e.Kubernetes.User.Name, e.Kubernetes.CredentialID = "system:anonymous", ""
-		e.Kubernetes.SourceIPs = []string{fmt.Sprint(i)}
-		e.Kubernetes.Namespace = fmt.Sprint(i)
-		if i%2 == 0 {
-			e.Kubernetes.Verb = "watch"
+func TestFloodForgetsNothing(t *testing.T) {
+	for name, made := range map[string]func(e *event.Event, i int){
+		"without a credential, from many addresses": func(e *event.Event, i int) {
+			e.Kubernetes.User.Name, e.Kubernetes.CredentialID = "system:anonymous", ""
+			e.Kubernetes.SourceIPs = []string{fmt.Sprint(i)}
+			e.Outcome = event.Denied
+		},
+		"denied, in many namespaces": func(e *event.Event, _ int) { e.Outcome = event.Denied },
+		"denied, as many others": func(e *event.Event, i int) {
+			e.Outcome = event.Denied
+			e.Kubernetes.Impersonated.Name, e.Kubernetes.ImpersonationDenied = fmt.Sprint(i), true
+		},
+		"done as many others": func(e *event.Event, i int) { e.Kubernetes.Impersonated.Name = fmt.Sprint(i) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := New()
+			h.Observe(read(0, "a"))
+			watch := read(0, "watched")
+			watch.Kubernetes.Verb, watch.Kubernetes.Stage = "watch", "ResponseStarted"
+			h.Observe(watch)
+			for i := range maxActors + 2 {
+				e := read(time.Second, fmt.Sprint(i))
+				e.Kubernetes.User.Name, e.Kubernetes.CredentialID = "mallory", "JTI=2"
+				e.Kubernetes.Namespace, e.Kubernetes.Verb = fmt.Sprint(i), "watch"
+				made(e, i)
+				h.Observe(e)
+			}
+			again := read(2*time.Second, "a")
+			if h.Observe(again); again.Seen.First || again.Seen.Count != 3 {
+				t.Errorf("alice's read is %+v, want her third of this minute", again.Seen)
+			}
+			if h.Observe(watch); !watch.Repeated {
+				t.Error("the watch is forgotten")
+			}
+		})
+	}
+}
+
+// Who may not act as others is one identity, whoever it names: a rule tells of three
+// denied acts a minute. Whoever may, such as a proxy, is as many as it acts as.
+func TestCountImpersonated(t *testing.T) {
+	for _, refused := range []bool{true, false} {
+		h := New()
+		for i := range uint64(10) {
+			e := read(time.Second, "a")
+			e.Outcome = event.Denied
+			e.Kubernetes.Impersonated.Name, e.Kubernetes.ImpersonationDenied = fmt.Sprint(i), refused
+			want := uint64(1)
+			if refused {
+				want = i + 1
+			}
+			if h.Observe(e); e.Seen.Count != want {
+				t.Errorf("attempt %d, refused %t: %d counted, want %d", i, refused, e.Seen.Count, want)
+			}
 		}
-		e.Outcome = event.Denied
-		h.Observe(e)
-	}
-	again := read(2*time.Second, "a")
-	if h.Observe(again); again.Seen.First || again.Seen.Count != 3 {
-		t.Errorf("alice's read is %+v, want her third of this minute", again.Seen)
-	}
-	h.Observe(watch)
-	if !watch.Repeated {
-		t.Error("the watch is forgotten")
 	}
 }
 
