@@ -66,7 +66,7 @@ func TestAuditEvent(t *testing.T) {
 		Impersonated: event.User{Name: "admin", UID: "u3", Groups: []string{"system:masters"}},
 		SourceIPs:    []string{"192.0.2.1", "198.51.100.2"}, UserAgent: "kubectl/v1.34.2",
 		Resource: "pods", Subresource: "exec", Namespace: "apps", Name: "web", APIGroup: "group", APIVersion: "v1",
-		StatusOnly: true, Code: 403, Reason: "Forbidden", Decision: "forbid", DecisionReason: "because",
+		Status: "Failure", Code: 403, Reason: "Forbidden", Decision: "forbid", DecisionReason: "because",
 		CredentialID: "JTI=1", IssuedCredentialID: "JTI=2", TokenPod: "web-1", TokenPodUID: "u2", TokenNode: "node-1",
 	}
 	wantFilled(t, written)

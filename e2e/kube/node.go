@@ -3,6 +3,7 @@
 package kube
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -66,7 +68,8 @@ func startNode(dir string, logs string) (*node, error) {
 	mux.HandleFunc("/exec/{namespace}/{pod}/{container}", n.exec)
 	mux.HandleFunc("/attach/{namespace}/{pod}/{container}", n.attach)
 	mux.HandleFunc("/portForward/{namespace}/{pod}", n.portForward)
-	for _, pattern := range []string{"/containerLogs/{namespace}/{pod}/{container}", "/pods", "/metrics", "/run/{namespace}/{pod}/{container}"} {
+	mux.HandleFunc("/run/{namespace}/{pod}/{container}", n.run)
+	for _, pattern := range []string{"/containerLogs/{namespace}/{pod}/{container}", "/pods", "/metrics"} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, logs) })
 	}
 	n.server = &http.Server{
@@ -130,6 +133,24 @@ func (n *node) exec(w http.ResponseWriter, r *http.Request) {
 	streaming.ServeExec(w, r, n, r.PathValue("pod"), "", r.PathValue("container"), r.URL.Query()["command"],
 		options, time.Minute, 10*time.Second, remotecommandconsts.SupportedStreamingProtocols)
 }
+
+// run runs a command and answers with what it wrote, or, if it failed, with an error
+// that has what it wrote to its standard error. See getRun in
+// k8s.io/kubernetes/pkg/kubelet/server and ExecSync in k8s.io/cri-client.
+func (n *node) run(w http.ResponseWriter, r *http.Request) {
+	var out, errs bytes.Buffer
+	words := strings.Split(r.FormValue("cmd"), " ")
+	if err := n.ExecInContainer(r.Context(), "", "", "", words, nil, closer{&out}, closer{&errs}, false, nil, 0); err != nil {
+		http.Error(w, fmt.Sprintf("command '%s' failed: %v: %s", strings.Join(words, " "), err, &errs), http.StatusInternalServerError)
+		return
+	}
+	_, _ = out.WriteTo(w)
+}
+
+// closer is a writer that need not be closed.
+type closer struct{ io.Writer }
+
+func (closer) Close() error { return nil }
 
 func (n *node) attach(w http.ResponseWriter, r *http.Request) {
 	options, err := streaming.NewOptions(r)

@@ -42,7 +42,7 @@ func (k *Kubernetes) clean(shown Shown) {
 	}
 	cleanList(k.SourceIPs)
 	cleanNames(&k.AuditID, &k.Level, &k.Stage, &k.Received, &k.Staged, &k.Verb, &k.Resource, &k.Subresource, &k.Namespace, &k.Name,
-		&k.APIGroup, &k.APIVersion, &k.Reason, &k.Decision, &k.DecisionReason, &k.CredentialID, &k.IssuedCredentialID, &k.TokenPod, &k.TokenPodUID, &k.TokenNode)
+		&k.APIGroup, &k.APIVersion, &k.Status, &k.Reason, &k.Decision, &k.DecisionReason, &k.CredentialID, &k.IssuedCredentialID, &k.TokenPod, &k.TokenPodUID, &k.TokenNode)
 }
 
 func (d *Docker) clean(shown Shown) {

@@ -256,12 +256,14 @@ func (d *Decoder) audit(e *Event, o *fastjson.Object) {
 		case "responseStatus":
 			k.Code = v.GetUint64("code")
 			k.Reason = text(v.Get("reason"))
-			k.StatusOnly = text(v.Get("status")) == "Success"
+			k.Status = text(v.Get("status"))
 			message = text(v.Get("message"))
 		case "requestReceivedTimestamp":
 			k.Received = text(v)
 		case "stageTimestamp":
 			k.Staged = text(v)
+		case "pathDiffers":
+			k.Differs = v.GetBool()
 		case "annotations":
 			k.Decision = text(v.Get(annotationDecision))
 			k.DecisionReason = text(v.Get(annotationReason))
@@ -270,6 +272,15 @@ func (d *Decoder) audit(e *Event, o *fastjson.Object) {
 	})
 	if e.Time = nanoseconds(k.Received); e.Time == 0 {
 		e.Time = nanoseconds(k.Staged)
+	}
+	if isGKE(k) {
+		fromGKE(k)
+	}
+	if k.Resource == "" {
+		// Cut off, or left out by what passed the event on.
+		if target, ok := k.PathTarget(); ok {
+			k.Resource, k.Subresource, k.Namespace, k.Name, k.APIGroup = target.Resource, target.Subresource, target.Namespace, target.Name, target.APIGroup
+		}
 	}
 	if runsCommand(k) {
 		d.maskCommand(e)
@@ -325,7 +336,7 @@ func runsCommand(k *Kubernetes) bool {
 	if k.Subresource == "exec" || strings.HasSuffix(path, "/exec") {
 		return true
 	}
-	if _, inner, ok := strings.Cut(unescaped(path), "/proxy/"); ok {
+	if _, inner, ok := strings.Cut(k.Path(), "/proxy/"); ok {
 		first, _, _ := strings.Cut(strings.TrimLeft(inner, "/"), "/")
 		return first == "exec" || first == "run" || first == "cri"
 	}
@@ -345,7 +356,7 @@ func (d *Decoder) maskCommand(e *Event) {
 	d.words = d.words[:0]
 	var rest []string
 	size, limit := 0, maxWords
-	if k.Code == 401 || k.Code == 403 {
+	if k.Refused() {
 		limit = maxRefused
 	}
 	for query != "" && (size < limit || len(rest) <= maxParameters) {
@@ -389,7 +400,7 @@ func (d *Decoder) maskCommand(e *Event) {
 //
 //	users "bob" is forbidden: User "alice" cannot impersonate resource "users" …
 func refusedImpersonation(k *Kubernetes, message string) {
-	if k.Code != 403 || !strings.Contains(message, "cannot impersonate resource") {
+	if !k.Refused() || !strings.Contains(message, "cannot impersonate resource") {
 		return
 	}
 	_, name, ok := strings.Cut(message, `"`)

@@ -147,11 +147,14 @@ type Kubernetes struct {
 
 	Resource, Subresource, Namespace, Name, APIGroup, APIVersion string
 
-	// StatusOnly reports that the answer was a Status that says "Success", and
-	// so no object: what most deletions are answered with.
-	StatusOnly bool
-	// Code is the HTTP status of the response, 0 if there is none; Reason is
-	// the API's word for it, such as "Forbidden".
+	// Differs reports that the path names another object than those members do.
+	Differs bool
+	// Status is "Success" or "Failure" where the answer was a Status object, and
+	// not what was asked for: most deletions are answered with one.
+	Status string
+	// Code is the HTTP status of the response, 0 if it is not known; Reason is
+	// the API server's own word for it, such as "Forbidden". An answer that the
+	// API server passes on, such as a kubelet's, has no reason.
 	Code   uint64
 	Reason string
 	// Decision and DecisionReason are the authorizer's annotations.
@@ -316,10 +319,25 @@ func (k *Kubernetes) Peer() string {
 	return k.SourceIPs[len(k.SourceIPs)-1]
 }
 
-// Path returns the request's path without its query.
-func (k *Kubernetes) Path() string {
-	path, _ := cutQuery(k.RequestURI)
-	return path
+// StatusOnly reports that the answer says that all went well, and carries no object.
+func (k *Kubernetes) StatusOnly() bool { return k.Status == "Success" }
+
+// Missing reports that the API server itself found nothing of what was asked for:
+// the answer names it, and holds nothing else. A backend that answers 404 can say
+// anything.
+func (k *Kubernetes) Missing() bool { return k.Reason == "NotFound" && k.Decision != "forbid" }
+
+// Refused reports that the request was turned away for want of permission or of a
+// valid credential, before it got to what it asks for. A 403 of an admission or of a
+// backend comes after it was allowed.
+func (k *Kubernetes) Refused() bool {
+	switch k.Decision {
+	case "allow":
+		return false
+	case "forbid":
+		return true
+	}
+	return k.Code == 401 || k.Code == 403 || k.Reason == "Unauthorized" || k.Reason == "Forbidden"
 }
 
 // nanoseconds returns the time that an RFC 3339 string names, or 0.

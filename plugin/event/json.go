@@ -67,11 +67,10 @@ func (w *writer) kube(k *Kubernetes) {
 	w.close(object)
 	status := w.open("responseStatus")
 	w.string("reason", k.Reason)
-	if k.StatusOnly {
-		w.string("status", "Success")
-	}
+	w.string("status", k.Status)
 	w.uint("code", k.Code)
 	w.close(status)
+	w.bool("pathDiffers", k.Differs)
 	w.string("requestReceivedTimestamp", k.Received)
 	w.string("stageTimestamp", k.Staged)
 	annotations := w.open("annotations")

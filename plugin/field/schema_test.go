@@ -19,7 +19,7 @@ var unread = map[string]string{
 	"Kubernetes.Staged":           "evt.time shows it where there is no other",
 	"Kubernetes.Impersonated.UID": "kube.user.uid tells namesakes apart; an impersonated uid is whatever the client likes",
 	"Kubernetes.APIVersion":       "the same resource in all versions of its group",
-	"Kubernetes.StatusOnly":       "for api.credential, which is empty then",
+	"Kubernetes.Status":           "for api.outcome, and for api.credential, which is empty with Success",
 	"Kubernetes.TokenPodUID":      "kube.token.pod names the pod",
 }
 

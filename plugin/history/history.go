@@ -209,8 +209,11 @@ func (h *History) act(e *event.Event) {
 	e.Seen = event.History{Known: true, Age: uint64(max(0, e.Time-h.start) / 1e9)}
 
 	outcome := ""
-	if e.Outcome == event.Denied {
+	switch {
+	case e.Outcome == event.Denied:
 		outcome = string(e.Outcome)
+	case e.Input == event.KubernetesAudit && k.Missing():
+		outcome = "missing"
 	}
 	var who, object, process, actorKey, burstKey uint64
 	if e.Input == event.DockerAPI {
@@ -236,7 +239,9 @@ func (h *History) act(e *event.Event) {
 	}
 
 	// What was tried in vain does not make what is done later less new.
-	done := e.Outcome == event.Allowed || e.Outcome == event.Unanswered
+	// Nor does a look at what is not there.
+	missing := e.Input == event.KubernetesAudit && k.Missing()
+	done := (e.Outcome == event.Allowed || e.Outcome == event.Unanswered) && !missing
 	m := h.memory(e)
 	if done && process != 0 && slices.Contains(looksFirst, e.Operation) {
 		if looks, ok := m.bursts.Peek(h.key(strconv.FormatUint(who, 16), operation.ContainerInspect, "")); ok {

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/containerapi/containerapi/plugin/command"
 	"github.com/containerapi/containerapi/plugin/event"
 )
 
@@ -42,7 +43,7 @@ func Client(userAgent string) string {
 // all of a namespace, "*" for all there are.
 func Object(k *event.Kubernetes) (namespace, separator, name string) {
 	if k.Resource == "" {
-		return "", "", k.Path()
+		return "", "", ShownPath(k)
 	}
 	name = k.Name
 	if name == "" {
@@ -52,6 +53,16 @@ func Object(k *event.Kubernetes) (namespace, separator, name string) {
 		return "", "", name
 	}
 	return k.Namespace, "/", name
+}
+
+// ShownPath returns the path of a request that was cleaned, decoded. What was hidden
+// by escapes is masked then.
+func ShownPath(k *event.Kubernetes) string {
+	path := k.Path()
+	if strings.IndexByte(k.RequestURI, '%') < 0 {
+		return path
+	}
+	return command.MaskText(path)
 }
 
 // Query returns the value of a query parameter as the API server reads it: the

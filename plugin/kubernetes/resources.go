@@ -177,10 +177,27 @@ var index = func() map[key]*row {
 
 // Operation returns the meaning of a request.
 func Operation(k *event.Kubernetes) operation.Operation {
-	if k.Resource == "" {
+	op := named(k, event.Target{APIGroup: k.APIGroup, Resource: k.Resource, Subresource: k.Subresource})
+	if k.Differs && op.Credential == operation.None {
+		// One of them is wrong, and it may be the harmless one.
+		if target, ok := k.PathTarget(); !ok || target.Resource != k.Resource || target.Subresource != k.Subresource {
+			op = named(k, target)
+		}
+	}
+	// A deletion is answered with the object only in the foreground, where
+	// finalizers wait, or as a whole collection.
+	if k.StatusOnly() || k.Missing() {
+		op.Credential = operation.None
+	}
+	return op
+}
+
+// named returns the meaning of a request for what is named.
+func named(k *event.Kubernetes, target event.Target) operation.Operation {
+	if target.Resource == "" {
 		return nonResource(k.Path())
 	}
-	r := index[key{k.APIGroup, k.Resource, k.Subresource}]
+	r := index[key{target.APIGroup, target.Resource, target.Subresource}]
 	if r == nil {
 		return operation.Other
 	}
@@ -189,14 +206,37 @@ func Operation(k *event.Kubernetes) operation.Operation {
 	case "":
 		return operation.Other
 	case operation.NodeProxy:
-		op.Credential = kubelet(k.Path())
-	}
-	// A deletion is answered with the object only in the foreground, where
-	// finalizers wait, or as a whole collection.
-	if k.StatusOnly {
-		op.Credential = operation.None
+		op.Credential = kubelet(k)
 	}
 	return op
+}
+
+// Differs reports whether the path of a request names another object than the
+// event does. No API server writes such an event: it takes the one from the other.
+func Differs(k *event.Kubernetes) bool {
+	path, ok := k.PathTarget()
+	if !ok {
+		return k.Resource != "" && isRooted(k.Path())
+	}
+	if path.APIGroup != k.APIGroup || path.Resource != k.Resource || path.Subresource != k.Subresource && path.Subresource != "" {
+		return true
+	}
+	// What a path leaves open can be in the body of a creation, or in a selector.
+	switch {
+	case path.Namespace != "" && path.Namespace != k.Namespace:
+		return true
+	case path.Name != "":
+		return path.Name != k.Name
+	case k.Name != "" && (k.Verb == "list" || k.Verb == "watch"):
+		return !strings.Contains(Query(k.RequestURI, "fieldSelector"), k.Name)
+	}
+	return false
+}
+
+// isRooted reports whether a path is one of an API server's own, and not that of
+// another one behind an aggregator, nor masked.
+func isRooted(path string) bool {
+	return strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/apis/") || strings.HasPrefix(path, "/logs/")
 }
 
 // LongRunning reports whether a request may have several events with an
@@ -234,23 +274,25 @@ func nonResource(path string) operation.Operation {
 // leak. Monitoring reads its metrics and statistics that way all day; these are
 // known by their exact path, and everything else counts as what the kubelet can
 // give at worst, a command run in a container.
-func kubelet(path string) operation.Credential {
-	path, ok := strings.CutPrefix(path, "/api/v1/nodes/")
-	if !ok {
+//
+// The path is decoded once, as the API server hands it on: what is an escape after
+// that is one for the kubelet.
+func kubelet(k *event.Kubernetes) operation.Credential {
+	target, ok := k.PathTarget()
+	if !ok || target.Resource != "nodes" || target.Subresource != "proxy" {
 		return filesystem
 	}
-	_, path, _ = strings.Cut(path, "/")
-	switch path {
-	case "proxy/metrics", "proxy/metrics/cadvisor", "proxy/metrics/probes",
-		"proxy/metrics/resource", "proxy/metrics/slis",
-		"proxy/stats/summary", "proxy/healthz":
+	switch path := target.Rest; path {
+	case "metrics", "metrics/cadvisor", "metrics/probes", "metrics/resource", "metrics/slis", "stats/summary",
+		"healthz", "healthz/log", "healthz/ping", "healthz/syncloop", "configz", "statusz", "flagz":
 		return none
-	case "proxy/pods", "proxy/pods/", "proxy/runningpods", "proxy/runningpods/":
+	case "pods", "runningpods":
 		return environment
-	}
-	// Dots and escapes could lead out of the directory again.
-	if strings.HasPrefix(path, "proxy/containerLogs/") && !strings.Contains(path, "..") && !strings.Contains(path, "%") {
-		return logs
+	default:
+		// Dots and escapes could lead out of the directory again.
+		if strings.HasPrefix(path, "containerLogs/") && !strings.Contains(path, "..") && !strings.Contains(path, "%") {
+			return logs
+		}
 	}
 	return filesystem
 }

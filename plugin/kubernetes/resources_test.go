@@ -97,7 +97,23 @@ func TestNodeProxy(t *testing.T) {
 		"/api/v1/nodes/n1/proxy/containerLogs/../run/ns/p/c":    filesystem,
 		"/api/v1/nodes/n1/proxy/containerLogs/%2e%2e/run/n/p/c": filesystem,
 		"/x/proxy/metrics":                                      filesystem,
-		"":                                                      filesystem,
+		"/api/v1/nodes/n1/proxy/configz":                        none,
+		"/api/v1/nodes/n1/proxy/healthz/syncloop":               none,
+		"/api/v1/nodes/n1/proxy/pods/":                          environment,
+		"/api/v1/nodes/n1/proxy/checkpoint/ns/p/c":              filesystem,
+		"/api/v1/nodes/n1/proxy/logs/":                          filesystem,
+		// A slash in the name of a node is one that separates: this is a command.
+		"/api/v1/nodes/n1%2Fproxy%2Frun%2Fns%2Fp%2Fc/proxy/metrics":     filesystem,
+		"/api/v1/nodes/n1%2fproxy%2fexec%2fns%2fp%2fc%2f/proxy/healthz": filesystem,
+		"/api/v1/nodes/n1%2Fproxy%2Fmetrics":                            none,
+		"/%61pi/v1/%6eodes/n1/pro%78y/metrics":                          none,
+		"/api/v1/nodes/n1/proxy/met%72ics":                              none,
+		"/api/v1/nodes/n1/proxy/%6detrics%2F..%2Frun/ns/p/c":            filesystem,
+		"/api/v1/nodes/n1/proxy/containerLogs/%252e%252e/run/n/p/c":     filesystem,
+		"/api/v1/nodes/n1/proxy//run/ns/p/c":                            filesystem,
+		"/api/v1/nodes/n1/proxy/metrics%zz":                             filesystem,
+		"/api/v1/proxy/nodes/n1/metrics":                                filesystem,
+		"":                                                              filesystem,
 	} {
 		got := Operation(&event.Kubernetes{Verb: "get", Resource: "nodes", Subresource: "proxy", Name: "n1", RequestURI: path})
 		if want := op("node.proxy", want); got != want {
@@ -110,6 +126,8 @@ func TestNonResource(t *testing.T) {
 	for path, want := range map[string]operation.Operation{
 		"/logs":                     op("apiserver.logs", logs),
 		"/logs/pods/":               op("apiserver.logs", logs),
+		"/%6cogs/":                  op("apiserver.logs", logs),
+		"/%6C%6F%67%73%2Fpods":      op("apiserver.logs", logs),
 		"/logsx":                    operation.Other,
 		"/healthz":                  operation.Other,
 		"/openid/v1/jwks":           operation.Other,
@@ -119,6 +137,62 @@ func TestNonResource(t *testing.T) {
 		if got := Operation(&event.Kubernetes{Verb: "get", RequestURI: path}); got != want {
 			t.Errorf("%q: got %v, want %v", path, got, want)
 		}
+	}
+}
+
+// An API server takes what an event is about from the path, so that the two can
+// differ in no event of its own.
+func TestDiffers(t *testing.T) {
+	secretDB := event.Kubernetes{Verb: "get", Resource: "secrets", Namespace: "shop", Name: "db"}
+	for _, test := range []struct {
+		uri  string
+		k    event.Kubernetes
+		want bool
+	}{
+		{"/api/v1/namespaces/shop/secrets/db", secretDB, false},
+		{"/api/v1/namespaces/sh%6fp/secrets%2Fdb?x=/y", secretDB, false},
+		{"/api/v1/watch/namespaces/shop/secrets/db", secretDB, false},
+		{"/api/v1/namespaces/shop/secrets/other", secretDB, true},
+		{"/api/v1/namespaces/prod/secrets/db", secretDB, true},
+		{"/api/v1/namespaces/shop/configmaps/db", secretDB, true},
+		{"/apis/example.com/v1/namespaces/shop/secrets/db", secretDB, true},
+		{"/api/v1/namespaces/shop/secrets/db/status", secretDB, true},
+		{"/logs/", secretDB, true},
+		{"", secretDB, false},
+		{"/api/v1/namespaces/shop/secrets", event.Kubernetes{Verb: "create", Resource: "secrets", Namespace: "shop", Name: "db"}, false},
+		{"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", event.Kubernetes{Verb: "create", APIGroup: "authorization.k8s.io", Resource: "selfsubjectaccessreviews", Namespace: "x"}, false},
+		{"/api/v1/namespaces/shop/secrets?fieldSelector=metadata.name%3Ddb", event.Kubernetes{Verb: "list", Resource: "secrets", Namespace: "shop", Name: "db"}, false},
+		{"/api/v1/namespaces/shop/secrets", event.Kubernetes{Verb: "list", Resource: "secrets", Namespace: "shop", Name: "db"}, true},
+		{"/api/v1/secrets", event.Kubernetes{Verb: "list", Resource: "secrets"}, false},
+		{"/api/v1/namespaces/shop", event.Kubernetes{Verb: "get", Resource: "namespaces", Namespace: "shop", Name: "shop"}, false},
+		{"/api/v1/namespaces/shop/finalize", event.Kubernetes{Verb: "update", Resource: "namespaces", Subresource: "finalize", Namespace: "shop", Name: "shop"}, false},
+		{"/api/v1/namespaces/shop/pods/web/exec?command=a/b", event.Kubernetes{Verb: "get", Resource: "pods", Subresource: "exec", Namespace: "shop", Name: "web"}, false},
+		{"/api/v1/namespaces/shop/services/http:grafana:80/proxy/api/x", event.Kubernetes{Verb: "get", Resource: "services", Subresource: "proxy", Namespace: "shop", Name: "http:grafana:80"}, false},
+		{"/api/v1/nodes/n1/proxy/metrics", event.Kubernetes{Verb: "get", Resource: "nodes", Subresource: "proxy", Name: "n2"}, true},
+		{"/oapi/v1/namespaces/shop/builds/b", event.Kubernetes{Verb: "get", Resource: "builds", Namespace: "shop", Name: "b"}, false},
+		{"/healthz", event.Kubernetes{Verb: "get"}, false},
+	} {
+		test.k.RequestURI = test.uri
+		if got := Differs(&test.k); got != test.want {
+			t.Errorf("%s: %t, want %t", test.uri, got, test.want)
+		}
+	}
+	// What can leak more counts.
+	k := event.Kubernetes{Verb: "get", Resource: "events", Name: "db", Namespace: "shop", RequestURI: "/api/v1/namespaces/shop/secrets/db", Differs: true}
+	if got := Operation(&k); got != op("secret.get", secret) {
+		t.Errorf("a path to a secret means %v", got)
+	}
+}
+
+// The API server says that it found nothing, and nothing else.
+func TestMissing(t *testing.T) {
+	k := event.Kubernetes{Verb: "get", Resource: "secrets", Name: "db", Decision: "allow", Code: 404, Reason: "NotFound"}
+	if got := Operation(&k); got != op("secret.get", none) {
+		t.Errorf("a secret that is not there: %v", got)
+	}
+	k = event.Kubernetes{Verb: "create", Resource: "nodes", Subresource: "proxy", Name: "n1", Decision: "allow", Code: 404, RequestURI: "/api/v1/nodes/n1/proxy/run/a/b/c"}
+	if got := Operation(&k); got != op("node.proxy", filesystem) {
+		t.Errorf("a kubelet's 404: %v", got)
 	}
 }
 

@@ -17,6 +17,9 @@ func Classify(e *event.Event) {
 	op := operation.Operation{Name: e.Operation, Credential: operation.Credential(e.Credential)}
 	switch e.Input {
 	case event.KubernetesAudit:
+		if !e.Replayed {
+			e.Kubernetes.Differs = kubernetes.Differs(&e.Kubernetes)
+		}
 		op = kubernetes.Operation(&e.Kubernetes)
 		// An announcement that nothing came after stays one.
 		if e.Outcome != event.Unanswered {
@@ -41,9 +44,30 @@ func Classify(e *event.Event) {
 	e.Operation, e.Credential = op.Name, string(op.Credential)
 }
 
+// kubernetesOutcome says what became of a request. What was decided counts, not what was
+// answered: authorization stands between everything that can turn a request away
+// (authentication, impersonation, priority and fairness) and everything that can leak.
+// Behind it, an error leaks as well as a success: what a kubelet's command wrote is in
+// the text of a 500, the value that a validation refused in a 422. See
+// DefaultBuildHandlerChain in k8s.io/apiserver/pkg/server/config.go.
+//
+// An event that has no decision, because what passed it on left out the annotations,
+// or because the request did not get there, counts by its answer.
 func kubernetesOutcome(k *event.Kubernetes) event.Outcome {
 	if k.Stage == "RequestReceived" {
 		return event.Pending
+	}
+	switch {
+	case k.Refused():
+		return event.Denied
+	case k.Decision == "allow":
+		return event.Allowed
+	case k.Status == "Failure" || k.Stage == "Panic":
+		return event.Failed
+	case k.Code == 0 && k.Status == "":
+		return event.Unanswered
+	case k.Code == 0:
+		return event.Allowed
 	}
 	return httpOutcome(k.Code)
 }

@@ -74,8 +74,8 @@ func newAnnounced() *announced {
 // note takes an event's announcement, or the outcome of one that was announced. If
 // that request was reported without its outcome, the event is marked as repeated.
 func (a *announced) note(e *event.Event, s *sink, now time.Time) {
-	// The answer to a deletion may turn out to hold no object, but it is one.
-	if e.Input != event.KubernetesAudit || e.Replayed || e.Credential == "" && !e.Kubernetes.StatusOnly {
+	// An answer may turn out to hold nothing, but it is one.
+	if e.Input != event.KubernetesAudit || e.Replayed || e.Credential == "" && !e.Kubernetes.StatusOnly() && !e.Kubernetes.Missing() {
 		return
 	}
 	a.mu.Lock()
