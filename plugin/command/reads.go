@@ -23,9 +23,13 @@ const (
 	ReadsCredential
 	// ReadsEnvironment is the environment of a process.
 	ReadsEnvironment
+	// Opaque is what cannot be judged by the words of a command: a shell that is fed by
+	// a program, code of another language, words that are made when it runs, and what is
+	// longer or deeper than is looked at.
+	Opaque
 )
 
-var readsNames = [...]string{"token", "credential", "environment"}
+var readsNames = [...]string{"token", "credential", "environment", "opaque"}
 
 // readsLists holds the names of each set.
 var readsLists = func() (lists [1 << len(readsNames)][]string) {
@@ -39,8 +43,8 @@ var readsLists = func() (lists [1 << len(readsNames)][]string) {
 	return lists
 }()
 
-// Names returns the members of the set: "token", "credential", "environment".
-// The list must not be changed.
+// Names returns the members of the set: "token", "credential", "environment",
+// "opaque". The list must not be changed.
 func (r Reads) Names() []string { return readsLists[int(r)%len(readsLists)] }
 
 // ReadsNamed returns the member of the set with a name, or 0 for another name.
@@ -61,19 +65,30 @@ const (
 	maxDirectory = 256
 )
 
-// ReadsOf says what the command of an exec reads, by its words: the paths in
-// them, and the commands that show an environment. It reads shell text as far
-// as people and tools write it on a command line. It is a hint and no more:
-// who wants to hide a read writes it in a way that no reader of text follows.
-func ReadsOf(words []string) Reads {
+// ReadsOf is ReadsWith for a command of which nothing is known but its words.
+func ReadsOf(words []string) Reads { return ReadsWith(words, NoInput) }
+
+// ReadsWith says what the command of an exec reads, by its words and by what it is given
+// as its input: the paths in them, the commands that show an environment, and whether
+// there is something in it that cannot be judged. It reads shell text as far as people
+// and tools write it on a command line. It is a hint and no more: who wants to hide a
+// read writes it in a way that no reader of text follows. What is not followed is
+// [Opaque].
+func ReadsWith(words []string, in Stdin) (found Reads) {
 	n := 0
 	for i, w := range words {
 		if n += len(w) + 1; n > maxCommand {
-			words = words[:i]
+			// What does not fit may be what counts.
+			found = Opaque
+			if i == 0 {
+				words = []string{w[:maxCommand]}
+				break
+			}
+			words = append(slices.Clone(words[:i]), w[:max(0, len(w)-(n-maxCommand))])
 			break
 		}
 	}
-	return readsOf(words, "", 0)
+	return found | readsOf(&simple{words: words}, "", in, 0)
 }
 
 // shells take a command as text behind an option with a c in it.
@@ -86,7 +101,7 @@ var wrappers = map[string]bool{
 	"busybox": true, "builtin": true, "chroot": true, "command": true, "doas": true, "env": true,
 	"exec": true, "gosu": true, "ionice": true, "nice": true, "nohup": true, "nsenter": true, "setpriv": true,
 	"setsid": true, "stdbuf": true, "su-exec": true, "sudo": true, "time": true, "timeout": true, "tini": true,
-	"toybox": true, "unshare": true, "watch": true, "xargs": true,
+	"runuser": true, "script": true, "dumb-init": true, "catchsegv": true, "flock": true, "parallel": true, "taskset": true, "toybox": true, "unshare": true, "watch": true, "xargs": true,
 }
 
 // writers name files that they do not read.
@@ -97,7 +112,10 @@ var writers = map[string]bool{
 
 // copiers read all that lies below a directory. The last path is what most of them
 // write to.
-var copiers = map[string]bool{"cp": true, "cpio": true, "mv": true, "rsync": true, "scp": true, "tar": true, "zip": true}
+var copiers = map[string]bool{
+	"7z": true, "7za": true, "ar": true, "bsdtar": true, "cp": true, "cpio": true, "gtar": true, "mv": true, "pax": true, "rsync": true, "scp": true, "star": true,
+	"tar": true, "zip": true,
+}
 
 // keywords of a shell stand before a command.
 var keywords = map[string]bool{
@@ -112,53 +130,191 @@ var (
 	// harmless are variables that hold no secret.
 	harmless = regexp.MustCompile(`^(?:PATH|HOME|HOSTNAME|PWD|OLDPWD|USER|LOGNAME|SHELL|SHLVL|LANG|LANGUAGE|LC_\w+|TERM|TZ|TMPDIR|EDITOR|\w+_VERSION|VERSION|KUBERNETES_(?:SERVICE|PORT)\w*)$`)
 	// programEnvironment is how programs in other languages read it.
-	programEnvironment = regexp.MustCompile(`os\.environ|os\.getenv|process\.env|System\.getenv|%ENV|\$_ENV`)
+	programEnvironment = regexp.MustCompile(`os\.environ|os\.getenv|process\.env|System\.getenv|%ENV|\$ENV\{|\$_ENV|\bENV\[|getenv\(|(?i:\$env:|(?:gci|dir|ls|get-childitem)\s+env:)`)
 )
 
-// readsOf is ReadsOf for a command in a directory ("" is not known) that others
+// readsOf is ReadsWith for a command in a directory ("" is not known) that others
 // run, so many deep.
-func readsOf(words []string, dir string, nested int) (found Reads) {
+func readsOf(c *simple, dir string, in Stdin, nested int) (found Reads) {
+	words, made := c.words, c.made
+	next := func(n int) {
+		words = words[n:]
+		made = made[min(n, len(made)):]
+	}
 	for len(words) > 0 && (keywords[words[0]] || variable.MatchString(words[0])) {
 		// The value of a variable can be a path.
-		found |= readsPaths(words[:1], dir)
-		words = words[1:]
+		found |= readsPaths(words[:1], dir) | readsDecoded(c, words[0])
+		next(1)
 	}
-	if len(words) == 0 || nested >= maxNested {
+	found |= readsPaths(c.reads, dir) | readsMetadata("", c.reads)
+	if len(words) > 0 && (words[0] == "$@" || words[0] == "$*") {
+		// The words behind it, of which the first is the script's name.
+		next(1)
+		if len(words) > 1 {
+			next(1)
+		}
+	}
+	switch {
+	case len(words) == 0:
 		return found
+	case nested >= maxNested:
+		return found | Opaque
+	case len(made) > 0 && isMade(words[0], made[0]):
+		found |= Opaque
 	}
-	name, args := path.Base(words[0]), words[1:]
+	name, args := programName(words[0]), words[1:]
+	found |= readsScriptFile(words[0])
+	if !shells[name] && !wrappers[name] && name != "eval" && name != "cmd" {
+		found |= readsMetadata(name, args) | readsGetter(name, args) | readsDevice(name, args)
+	}
+	if remoteShell(name, args) || fromList(name, args, c, in) {
+		found |= Opaque
+	}
+	for i, arg := range args {
+		if i+1 < len(made) && made[i+1] > 0 {
+			found |= readsDecoded(c, arg)
+		}
+	}
 	switch {
 	case shells[name]:
-		for i, arg := range args {
-			if len(arg) > 1 && arg[0] == '-' && arg[1] != '-' && strings.Contains(arg, "c") {
-				return found | readsScript(strings.Join(args[i+1:], " "), dir, nested+1)
+		return found | readsShell(name, args, dir, c, in, nested)
+	case name == "cmd" && len(args) > 1 && strings.EqualFold(args[0], "/c"):
+		return found | readsScript(strings.Join(args[1:], " "), dir, in, nested+1)
+	case name == "eval":
+		text := strings.Join(args, " ")
+		for i := range args {
+			if i+1 < len(made) && made[i+1] > 0 {
+				found |= Opaque
 			}
 		}
-	case name == "eval":
-		return found | readsScript(strings.Join(args, " "), dir, nested+1)
+		return found | readsScript(text, dir, in, nested+1)
+	case name == "." || name == "source":
+		if len(args) > 0 {
+			found |= readsScriptFile(args[0])
+		}
 	case environmentOf(name, args):
 		found |= ReadsEnvironment
 	case wrappers[name]:
-		for i := range min(len(args), maxWrapped) {
-			inner := path.Base(args[i])
-			if shells[inner] || wrappers[inner] || writers[inner] || copiers[inner] || environmentOf(inner, args[i+1:]) {
-				return found | readsPaths(args[:i], dir) | readsOf(args[i:], dir, nested+1)
-			}
-		}
+		return found | readsWrapped(name, c, words, made, dir, in, nested)
 	case writers[name]:
 		return found
 	case copiers[name]:
 		return found | readsCopy(name, args, dir)
+	case name == "find":
+		return found | readsFind(args, dir, nested)
+	case searchers[name] || name == "grep" || name == "egrep" || name == "fgrep":
+		found |= readsSearch(name, args, dir)
+	case memoryReaders[name]:
+		found |= ReadsEnvironment
+	case name == "ps":
+		if slices.ContainsFunc(args, func(a string) bool {
+			return !strings.HasPrefix(a, "-") && strings.Contains(a, "e") && strings.Trim(a, "aefghjlnrstuvwx") == ""
+		}) {
+			found |= ReadsEnvironment
+		}
+	case name == "awk" || name == "gawk" || name == "mawk" || name == "nawk":
+		if slices.ContainsFunc(args, func(a string) bool { return strings.Contains(a, "ENVIRON") }) {
+			found |= ReadsEnvironment
+		}
+		if slices.ContainsFunc(args, awkCode.MatchString) && readsProgram(args)|readsPaths(args, dir) == 0 {
+			found |= Opaque
+		}
+	case name == "sed":
+		if slices.ContainsFunc(args, sedCode.MatchString) {
+			found |= Opaque
+		}
 	case name == "echo" || name == "printf":
 		if slices.ContainsFunc(args, secretVariable.MatchString) {
 			found |= ReadsEnvironment
 		}
 	}
-	if slices.ContainsFunc(args, programEnvironment.MatchString) {
-		found |= ReadsEnvironment
+	if code, ok := readsCode(name, args, dir, c, in); ok {
+		return found | code
 	}
 	// What is read from can also stand before the command.
-	return found | readsPaths(words, dir)
+	return found | readsProgram(args) | readsPaths(words, dir)
+}
+
+// readsProgram says whether a text of a program in another language reads the
+// environment.
+func readsProgram(args []string) Reads {
+	if slices.ContainsFunc(args, programEnvironment.MatchString) {
+		return ReadsEnvironment
+	}
+	return 0
+}
+
+// readsDecoded says what a word is made of that a script made of another command.
+func readsDecoded(c *simple, word string) Reads {
+	if c.decoded && strings.Contains(word, "$()") {
+		return Opaque
+	}
+	return 0
+}
+
+// memoryReaders look into other processes.
+var memoryReaders = map[string]bool{"gcore": true, "strace": true, "ltrace": true}
+
+// readsWrapped is readsOf for a command that runs another one.
+func readsWrapped(name string, c *simple, words []string, made []int, dir string, in Stdin, nested int) Reads {
+	args := words[1:]
+	host := name == "chroot" || name == "nsenter"
+	for i := range min(len(args), maxWrapped) {
+		isLast := i+1 < len(made) && isMade(args[i], made[i+1])
+		if !isLast && !runs(args[i:]) {
+			continue
+		}
+		inner := *c
+		inner.words, inner.made = args[i:], nil
+		if i+1 < len(made) {
+			inner.made = made[i+1:]
+		}
+		if host && in == Terminal {
+			in = Fed // a shell on the host is no everyday work
+		}
+		if name == "xargs" && c.piped && c.decoded {
+			return readsPaths(args[:i], dir) | readsOf(&inner, dir, in, nested+1) | Opaque
+		}
+		return readsPaths(args[:i], dir) | readsOf(&inner, dir, in, nested+1)
+	}
+	found := readsPaths(words, dir) | readsProgram(args) | readsMetadata(name, args)
+	switch name {
+	case "chroot", "nsenter", "unshare":
+		// Without a program they run a shell.
+		if last := len(args) - 1; in != NoInput && (name != "chroot" && (last < 0 || strings.HasPrefix(args[last], "-")) || name == "chroot" && last == 0) {
+			found |= Opaque
+		}
+	case "sudo", "doas":
+		if contains(args, "-s", "-i") && isFed(c, in) {
+			found |= Opaque
+		}
+	}
+	return found
+}
+
+// runs reports whether words are a command that is judged by its name.
+func runs(words []string) bool {
+	name := programName(words[0])
+	_, code := interpreters[name]
+	_, get := getters[name]
+	return shells[name] || wrappers[name] || writers[name] || copiers[name] || searchers[name] || deviceReaders[name] || memoryReaders[name] || code || get ||
+		name == "find" || name == "eval" || name == "egrep" || name == "fgrep" || name == "awk" || name == "gawk" || name == "mawk" || name == "sed" || name == "ps" ||
+		name == "curl" || name == "wget" || name == "echo" || name == "printf" || readsScriptFile(words[0]) != 0 || environmentOf(name, words[1:])
+}
+
+// readsFind says what find reads, and what it runs does.
+func readsFind(args []string, dir string, nested int) Reads {
+	tree, rest := findTrees(args, dir)
+	found := readsPaths(args, dir)
+	action := findAction(rest)
+	if len(action) == 0 {
+		return found
+	}
+	found |= readsOf(&simple{words: action}, dir, NoInput, nested+1)
+	if !harmlessActions[programName(action[0])] {
+		found |= tree
+	}
+	return found
 }
 
 // dumps reports whether env with these arguments prints the environment: it
@@ -195,7 +351,7 @@ func environmentOf(name string, args []string) bool {
 
 // readsCopy is readsOf for a command that copies directories.
 func readsCopy(name string, args []string, dir string) Reads {
-	if name == "tar" {
+	if strings.HasSuffix(name, "tar") {
 		if len(args) > 0 && strings.Contains(strings.TrimLeft(args[0], "-"), "x") && !strings.HasPrefix(args[0], "--") ||
 			slices.Contains(args, "--extract") || slices.Contains(args, "-x") {
 			return 0
@@ -222,15 +378,6 @@ func readsCopy(name string, args []string, dir string) Reads {
 	return found
 }
 
-// readsTree says what lies below a directory that is copied as a whole.
-func readsTree(p, dir string) Reads {
-	switch strings.Replace(join(dir, p), "/var/run", "/run", 1) {
-	case "/", "/run":
-		return ReadsToken | ReadsCredential
-	}
-	return 0
-}
-
 // join returns a path in a directory, cleaned; "" where that is not known.
 func join(dir, p string) string {
 	switch {
@@ -242,100 +389,59 @@ func join(dir, p string) string {
 	return path.Join(dir, p)
 }
 
-// readsScript says what the commands of a shell's text read.
-func readsScript(script, dir string, nested int) (found Reads) {
-	for _, command := range commands(script) {
-		if len(command) > 1 && (command[0] == "cd" || command[0] == "pushd") {
-			to := command[len(command)-1]
+// readsScript says what the commands of a shell's text read, whose input in is.
+func readsScript(script, dir string, in Stdin, nested int) (found Reads) {
+	list, whole := parse(script)
+	if !whole {
+		found |= Opaque
+	}
+	decoded := false // a command that decodes writes what goes into another one
+	var trees Reads  // what lies below the directories whose files are named by the command before
+	for i := range list {
+		c := &list[i]
+		if len(c.words) > 1 && (c.words[0] == "cd" || c.words[0] == "pushd") {
+			to := c.words[len(c.words)-1]
 			if dir = cmp.Or(join(dir, to), to); len(dir) > maxDirectory {
 				dir = ""
 			}
 		}
-		found |= readsOf(command, dir, nested)
+		if !c.piped {
+			trees = 0
+		}
+		c.decoded = decoded
+		found |= readsOf(c, dir, in, nested)
+		if len(c.words) == 0 {
+			continue
+		}
+		name, args := programName(c.words[0]), c.words[1:]
+		decoded = decoder(name, args) && (c.inner || c.feeds) || decoded && (c.inner || c.piped && c.feeds)
+		if trees != 0 && takesNames(c.words) {
+			found |= trees
+		}
+		if name == "find" && c.feeds && len(args) > 0 {
+			tree, _ := findTrees(args, dir)
+			trees |= tree
+		}
 	}
 	return found
 }
 
-// commands splits a shell's text into its simple commands and their words,
-// without quotes, and without what output is redirected to.
-func commands(script string) (list [][]string) {
-	var (
-		command []string
-		word    strings.Builder
-		begun   bool // word is one, if an empty one
-		skip    bool // the next word is where output goes
-		quote   byte
-		outer   []byte // the quotes around each command substitution
-		ticks   bool   // one of them is in backticks
-	)
-	endWord := func() {
-		if begun && !skip {
-			command = append(command, word.String())
-		}
-		skip = skip && !begun
-		begun = false
-		word.Reset()
-	}
-	endCommand := func() {
-		endWord()
-		skip = false
-		if len(command) > 0 {
-			list = append(list, command)
-		}
-		command = nil
-	}
-	for i := 0; i < len(script); i++ {
-		c := script[i]
-		switch {
-		case quote == '\'' && c != '\'':
-			word.WriteByte(c)
-		case quote == c && c != 0:
-			quote = 0
-		case c == '\\' && i+1 < len(script):
-			i++
-			if script[i] != '\n' {
-				begun = true
-				word.WriteByte(script[i])
+// takesNames reports whether a command reads the files that it is given the names of.
+func takesNames(words []string) bool {
+	for i, w := range words[:min(len(words), maxWrapped)] {
+		switch programName(w) {
+		case "while", "cpio", "tar", "rsync", "zip", "pax", "cat", "read":
+			return true
+		case "xargs", "parallel":
+			for _, a := range words[i+1:] {
+				if !strings.HasPrefix(a, "-") && strings.Trim(a, "0123456789{}") != "" {
+					return !harmlessActions[programName(a)]
+				}
 			}
-		case c == '$' && strings.HasPrefix(script[i:], "$("):
-			i++
-			endCommand()
-			outer = append(outer, quote)
-			quote = 0
-		case c == '`' && ticks && len(outer) > 0:
-			endCommand()
-			quote, outer, ticks = outer[len(outer)-1], outer[:len(outer)-1], false
-		case c == '`':
-			endCommand()
-			outer = append(outer, quote)
-			quote, ticks = 0, true
-		case quote != 0:
-			word.WriteByte(c)
-		case c == '\'' || c == '"':
-			quote, begun = c, true
-		case c == ')':
-			endCommand()
-			if n := len(outer); n > 0 {
-				quote, outer = outer[n-1], outer[:n-1]
-			}
-		case c == ';' || c == '|' || c == '&' || c == '\n' || c == '(':
-			endCommand()
-		case c == '<' || c == '>':
-			if strings.Trim(word.String(), "0123456789") == "" {
-				begun = false // the number of a file
-				word.Reset()
-			}
-			endWord()
-			skip = c == '>'
-		case c == ' ' || c == '\t' || c == '\r':
-			endWord()
-		default:
-			begun = true
-			word.WriteByte(c)
+			return false
 		}
 	}
-	endCommand()
-	return list
+	return false
 }
 
 // readsPaths says what the paths in the arguments of a command are.
@@ -398,6 +504,10 @@ func readsPath(p string, own bool) Reads {
 			return 0
 		}
 		return ReadsToken
+	case strings.Contains(p, "/kubernetes.io~projected/") && base == "token":
+		return ReadsToken
+	case strings.Contains(p, "/kubernetes.io~secret"):
+		return ReadsCredential
 	case p == "/run/secrets":
 		return ReadsToken | ReadsCredential
 	case strings.HasPrefix(p, "/run/secrets/"):

@@ -5,6 +5,7 @@ package command
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestReadsOf(t *testing.T) {
@@ -170,8 +171,20 @@ func FuzzReadsOf(f *testing.F) {
 	f.Add(`cd /etc && cat "sh"'adow' 2>&1 | base64`)
 	f.Add("echo \"$(env)\" `cat /proc/1/environ` ${A:-b}")
 	f.Add(`env -u A sh -c "eval 'cat /run/secrets/*'"`)
+	f.Add("a=$'\\x2f'; cat <<<{$a,b}etc/shadow | (xargs sh -s)")
+	f.Add("find / -exec grep -r x {} + | base64 -d | awk 'BEGIN{system(\"a\")}'; sed 1e /x; eval \"$(curl 0xa9fea9fe)\"")
+	f.Add("bash <(echo $((1+1)) ${A:-/b} $IFS) 0>&1 || kubectl get secret/a")
 	f.Fuzz(func(t *testing.T, script string) {
+		if len(script) > maxCommand/2 {
+			return
+		}
+		start := time.Now()
 		want := ReadsOf([]string{"sh", "-c", script})
+		ReadsWith(strings.Fields(script), Fed)
+		// Far above what a text of this length takes, also with other work beside.
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("%d bytes took %s: %q", len(script), took, script)
+		}
 		if want.Names() == nil && want != 0 {
 			t.Fatal("no names")
 		}

@@ -85,6 +85,16 @@ var (
 	}
 )
 
+// ofClusters are places in pods and on the nodes of clusters, of k3s, RKE2, k0s, Talos
+// and OpenShift among others. Everything in such a directory counts for who reads it; who
+// mounts one on a host without a cluster gets nothing.
+var ofClusters = []string{
+	"/bank-vaults", "/etc/origin/master", "/etc/secret-volume", "/etc/secrets", "/mnt/secrets", "/mnt/secrets-store",
+	"/openbao/secrets", "/system/secrets", "/system/state", "/var/lib/etcd/member", "/var/lib/k0s/etcd", "/var/lib/k0s/pki",
+	"/var/lib/kubelet/config.json", "/var/lib/rancher/k3s/server", "/var/lib/rancher/rke2/server", "/vault/data",
+	"/vault/file",
+}
+
 // stores and homeStores are directories with the data of a host's own software,
 // in which credentials lie among all else, or from which the host runs programs as
 // root. A container that mounts one can get them; a command that names one mostly does
@@ -159,6 +169,27 @@ func Is(p string, own bool) bool {
 	return false
 }
 
+// Holds reports whether credentials lie below a directory, in a file or directory that
+// is there for them: what a command reads that goes through all of it. The path is a
+// clean and absolute one.
+func Holds(directory string) bool {
+	below := func(p string) bool { return within("/"+strings.TrimPrefix(p, "/"), directory) }
+	if slices.ContainsFunc(systemFiles, below) || slices.ContainsFunc(systemDirectories, below) || slices.ContainsFunc(ofClusters, below) {
+		return true
+	}
+	home, ok := "", false
+	if rest, isRoot := strings.CutPrefix(directory, "/root"); isRoot {
+		home, ok = rest, true
+	} else if rest, isHome := strings.CutPrefix(directory, "/home"); isHome {
+		_, home, _ = strings.Cut(strings.TrimPrefix(rest, "/"), "/")
+		ok = true
+	}
+	if !ok || strings.Trim(home, "/") == "" {
+		return ok && (home == "" || home[0] == '/')
+	}
+	return Is(directory, false)
+}
+
 // places are all that count wherever their root is, by their components: a command
 // can name a thousand paths, and looking for each place in each of them takes long.
 var places = newTree()
@@ -178,7 +209,7 @@ func newTree() *tree {
 			root.add(p).file = true
 		}
 	}
-	for _, list := range [][]string{systemDirectories, homeDirectories} {
+	for _, list := range [][]string{systemDirectories, homeDirectories, ofClusters} {
 		for _, p := range list {
 			root.add(p).directory = true
 		}
@@ -300,7 +331,7 @@ func Expressions() []string {
 	// a longer path does.
 	const other = "[^A-Za-z0-9_.-]"
 	list := expressions(anything+other+"(", ")("+other+anything+")?", homeFiles, homeDirectories, anywhere, homeCached)
-	return append(list, expressions(anything+"(", ")"+anything, systemFiles, systemDirectories)...)
+	return append(list, expressions(anything+"(", ")"+anything, systemFiles, systemDirectories, ofClusters)...)
 }
 
 // expressions returns expressions for alternatives between a beginning and an end.

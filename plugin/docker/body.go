@@ -56,17 +56,27 @@ func object(members map[string]*jsonscan.Node) *jsonscan.Node {
 type execBody struct {
 	privileged bool
 	command    []string
+	stdin, tty bool
 }
 
 func newExec() body { return new(execBody) }
 
 func (b *execBody) root() *jsonscan.Node {
-	return object(map[string]*jsonscan.Node{"Privileged": flag(&b.privileged), "Cmd": listOrString(&b.command)})
+	return object(map[string]*jsonscan.Node{
+		"Privileged": flag(&b.privileged), "Cmd": listOrString(&b.command), "AttachStdin": flag(&b.stdin), "Tty": flag(&b.tty),
+	})
 }
 
 func (b *execBody) describe(e *event.Event) {
 	e.Docker.Command = strings.TrimRight(command.MaskWords(b.command), " ")
-	e.CommandReads = command.ReadsOf(b.command)
+	in := command.NoInput
+	switch {
+	case b.stdin && b.tty:
+		in = command.Terminal
+	case b.stdin:
+		in = command.Fed
+	}
+	e.CommandReads = command.ReadsWith(b.command, in)
 	e.Docker.Request.ExecPrivileged = b.privileged
 }
 

@@ -141,3 +141,23 @@ func TestObject(t *testing.T) {
 		}
 	}
 }
+
+// A shell that a program feeds does what nobody sees; one at a terminal is a person's.
+func TestExecInput(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"Cmd":["sh"],"AttachStdin":true,"Tty":true}`:            "",
+		`{"Cmd":["sh"],"AttachStdin":true}`:                       "opaque",
+		`{"Cmd":["sh"],"Tty":true}`:                               "",
+		`{"Cmd":["sh","-c","curl x | sh"],"AttachStdout":true}`:   "opaque",
+		`{"Cmd":["sh","-c","cat >/data"],"AttachStdin":true}`:     "",
+		`{"Cmd":["python3"],"attachstdin":true,"AttachStdout":1}`: "opaque",
+	} {
+		c := NewCall("POST", "/v1.47/containers/a/exec")
+		write(c, body)
+		var e event.Event
+		c.Describe(&e)
+		if got := strings.Join(e.CommandReads.Names(), " "); got != want {
+			t.Errorf("%s reads %q, want %q", body, got, want)
+		}
+	}
+}

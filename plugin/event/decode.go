@@ -355,7 +355,8 @@ func (d *Decoder) maskCommand(e *Event) {
 	path, query := cutQuery(k.RequestURI)
 	d.words = d.words[:0]
 	var rest []string
-	size, limit := 0, maxWords
+	var io streams
+	size, limit, cut := 0, maxWords, false
 	if k.Refused() {
 		limit = maxRefused
 	}
@@ -365,12 +366,14 @@ func (d *Decoder) maskCommand(e *Event) {
 			continue
 		}
 		name, value, _ := strings.Cut(pair, "=")
-		if name != "command" && !IsCommandParameter(unescaped(name)) {
+		if name = unescaped(name); !IsCommandParameter(name) {
+			io.parameter(name, value)
 			if len(rest) <= maxParameters {
 				rest = append(rest, pair)
 			}
 			continue
 		}
+		cut = cut || len(value) > limit-size
 		if size < limit {
 			d.words = append(d.words, unescaped(value[:min(len(value), limit-size)]))
 		}
@@ -379,7 +382,10 @@ func (d *Decoder) maskCommand(e *Event) {
 	if len(d.words) == 0 {
 		return
 	}
-	e.CommandReads |= command.ReadsOf(d.words)
+	e.CommandReads |= command.ReadsWith(d.words, io.input())
+	if cut && limit == maxWords {
+		e.CommandReads |= command.Opaque
+	}
 	plain := strings.Join(d.words, " ")
 	switch {
 	case len(d.words) == 1: // a kubelet's run, or an event of this plugin
@@ -393,6 +399,35 @@ func (d *Decoder) maskCommand(e *Event) {
 	// The words cannot be told apart in the masked command, and need not be.
 	rest = append(rest, "command="+url.QueryEscape(k.Command))
 	k.RequestURI = path + "?" + strings.Join(rest, "&")
+}
+
+// streams are what the parameters of an exec's query say of its input, each by the
+// first of its name: stdin and tty to the API server, which takes all but "0" and
+// "false" for true, input and tty to a kubelet. See Convert_Slice_string_To_bool in
+// k8s.io/apimachinery/pkg/runtime.
+type streams struct{ stdin, tty, hasStdin, hasTTY bool }
+
+func (s *streams) parameter(name, value string) {
+	isTrue := func() bool {
+		value := unescaped(value)
+		return value != "0" && !strings.EqualFold(value, "false")
+	}
+	switch {
+	case (name == "stdin" || name == "input") && !s.hasStdin:
+		s.stdin, s.hasStdin = isTrue(), true
+	case name == "tty" && !s.hasTTY:
+		s.tty, s.hasTTY = isTrue(), true
+	}
+}
+
+func (s *streams) input() command.Stdin {
+	switch {
+	case !s.stdin:
+		return command.NoInput
+	case s.tty:
+		return command.Terminal
+	}
+	return command.Fed
 }
 
 // refusedImpersonation reads who the user wanted to be from the message of the

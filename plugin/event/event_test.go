@@ -175,6 +175,33 @@ func TestShorten(t *testing.T) {
 
 // A command is judged as it was sent, also where what looks like a secret in it
 // is not shown.
+// A shell that a program feeds does what nobody sees; one at a terminal is a person's.
+func TestExecInput(t *testing.T) {
+	for query, want := range map[string]string{
+		"command=sh&stdin=true&tty=true&stdout=true":          "",
+		"command=sh&stdin=true&stdout=true":                   "opaque",
+		"stdin=1&command=sh":                                  "opaque",
+		"std%69n=&command=sh":                                 "opaque",
+		"stdin=True&tty=false&tty=true&command=sh":            "opaque",
+		"stdin=true&tty=0&command=sh":                         "opaque",
+		"stdin=FALSE&stdin=true&command=sh":                   "",
+		"command=sh&stdout=true":                              "",
+		"command=sh&command=-c&command=id&stdin=true":         "",
+		strings.Repeat("x=y&", 200) + "stdin=true&command=sh": "opaque",
+		"command=sh&command=-c&command=" + strings.Repeat("true;", 4000) + "&command=id&tty=true": "opaque",
+	} {
+		for path, subresource := range map[string]string{"/api/v1/namespaces/a/pods/b/exec": "exec", "/api/v1/nodes/n/proxy/exec/a/b/c": "proxy"} {
+			if subresource == "proxy" {
+				query = strings.Replace(query, "stdin=1", "input=1", 1)
+			}
+			e := decode(t, `{"auditID":"1","stage":"ResponseStarted","verb":"get","requestURI":"`+path+"?"+query+`"}`)
+			if got := strings.Join(e.CommandReads.Names(), " "); got != want {
+				t.Errorf("%s?%.200s reads %q, want %q", path, query, got, want)
+			}
+		}
+	}
+}
+
 func TestReadsOfMasked(t *testing.T) {
 	const text = `{"auditID":"1","stage":"ResponseStarted","verb":"get","requestURI":"/api/v1/namespaces/a/pods/b/exec?command=sh&command=-c&command=API_TOKEN%3Dx+SECRET_FILE%3D%22.env%22+app","objectRef":{"resource":"pods","subresource":"exec"}}`
 	e := decode(t, text)

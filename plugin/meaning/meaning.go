@@ -4,6 +4,7 @@
 package meaning
 
 import (
+	"github.com/containerapi/containerapi/plugin/command"
 	"github.com/containerapi/containerapi/plugin/docker"
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/kubernetes"
@@ -19,6 +20,10 @@ func Classify(e *event.Event) {
 	case event.KubernetesAudit:
 		if !e.Replayed {
 			e.Kubernetes.Differs = kubernetes.Differs(&e.Kubernetes)
+		}
+		if !e.Replayed && e.Shortened && e.Kubernetes.Command != "" && !e.Kubernetes.Refused() {
+			// What was cut off may be what counts.
+			e.CommandReads |= command.Opaque
 		}
 		op = kubernetes.Operation(&e.Kubernetes)
 		// An announcement that nothing came after stays one.
