@@ -62,7 +62,7 @@ const (
 	// how many words before a command that another one runs.
 	maxNested, maxWrapped = 8, 24
 	// maxDirectory is the longest path of a directory that commands go to, in bytes.
-	maxDirectory = 256
+	maxDirectory = 128
 )
 
 // ReadsOf is ReadsWith for a command of which nothing is known but its words.
@@ -129,8 +129,8 @@ var (
 	secretVariable = regexp.MustCompile(`(?i)\$\{?[a-z0-9_]*(?:pass|pwd|secret|token|key|cred|auth)`)
 	// harmless are variables that hold no secret.
 	harmless = regexp.MustCompile(`^(?:PATH|HOME|HOSTNAME|PWD|OLDPWD|USER|LOGNAME|SHELL|SHLVL|LANG|LANGUAGE|LC_\w+|TERM|TZ|TMPDIR|EDITOR|\w+_VERSION|VERSION|KUBERNETES_(?:SERVICE|PORT)\w*)$`)
-	// programEnvironment is how programs in other languages read it.
-	programEnvironment = regexp.MustCompile(`os\.environ|os\.getenv|process\.env|System\.getenv|%ENV|\$ENV\{|\$_ENV|\bENV\[|getenv\(|(?i:\$env:|(?:gci|dir|ls|get-childitem)\s+env:)`)
+	// powershellEnvironment lists the environment's drive.
+	powershellEnvironment = regexp.MustCompile(`(?i)(?:\$|\b(?:gci|dir|ls|get-childitem)\s+)env:`)
 )
 
 // readsOf is ReadsWith for a command in a directory ("" is not known) that others
@@ -188,6 +188,8 @@ func readsOf(c *simple, dir string, in Stdin, nested int) (found Reads) {
 			}
 		}
 		return found | readsScript(text, dir, in, nested+1)
+	case name == "cd" || name == "pushd":
+		return found | readsPaths(args[max(0, len(args)-1):], dir)
 	case name == "." || name == "source":
 		if len(args) > 0 {
 			found |= readsScriptFile(args[0])
@@ -238,11 +240,24 @@ func readsOf(c *simple, dir string, in Stdin, nested int) (found Reads) {
 // readsProgram says whether a text of a program in another language reads the
 // environment.
 func readsProgram(args []string) Reads {
-	if slices.ContainsFunc(args, programEnvironment.MatchString) {
-		return ReadsEnvironment
+	for _, arg := range args {
+		if !strings.ContainsAny(arg, "eE%") {
+			continue
+		}
+		for _, name := range programEnvironment {
+			if strings.Contains(arg, name) {
+				return ReadsEnvironment
+			}
+		}
+		if strings.Contains(arg, ":") && powershellEnvironment.MatchString(arg) {
+			return ReadsEnvironment
+		}
 	}
 	return 0
 }
+
+// programEnvironment is how programs in other languages read it.
+var programEnvironment = []string{"os.environ", "getenv", "process.env", "%ENV", "$ENV{", "$_ENV", "ENV[", "ENV.", "Deno.env", "GetEnvironmentVariable"}
 
 // readsDecoded says what a word is made of that a script made of another command.
 func readsDecoded(c *simple, word string) Reads {
@@ -399,17 +414,17 @@ func readsScript(script, dir string, in Stdin, nested int) (found Reads) {
 	var trees Reads  // what lies below the directories whose files are named by the command before
 	for i := range list {
 		c := &list[i]
+		if !c.piped {
+			trees = 0
+		}
+		c.decoded = decoded
+		found |= readsOf(c, dir, in, nested)
 		if len(c.words) > 1 && (c.words[0] == "cd" || c.words[0] == "pushd") {
 			to := c.words[len(c.words)-1]
 			if dir = cmp.Or(join(dir, to), to); len(dir) > maxDirectory {
 				dir = ""
 			}
 		}
-		if !c.piped {
-			trees = 0
-		}
-		c.decoded = decoded
-		found |= readsOf(c, dir, in, nested)
 		if len(c.words) == 0 {
 			continue
 		}
