@@ -44,8 +44,12 @@ func readsMetadata(name string, args []string) Reads {
 	if noClients[name] {
 		return 0
 	}
+	found := Reads(0)
 	for _, arg := range args {
 		lower := strings.ToLower(arg)
+		if strings.Contains(lower, "/") {
+			found |= readsAPI(name, lower)
+		}
 		for _, p := range metadataPaths {
 			if strings.Contains(lower, p) {
 				return ReadsToken
@@ -56,6 +60,24 @@ func readsMetadata(name string, args []string) Reads {
 			if isMetadata(host) {
 				return ReadsToken
 			}
+		}
+	}
+	return found
+}
+
+// readsAPI says what an argument of a client asks for that is a URL of Kubernetes, of a
+// kubelet or etcd, or the socket of a container runtime.
+func readsAPI(name, url string) Reads {
+	switch {
+	case strings.Contains(url, "/api/v1/") && strings.Contains(url, "/secrets"):
+		return ReadsCredential
+	case strings.Contains(url, "/api/v1/") && strings.Contains(url, "/serviceaccounts/") && strings.Contains(url, "/token"):
+		return ReadsToken
+	case strings.Contains(url, "://") && (strings.Contains(url, ":10250/") && !strings.Contains(url, ":10250/healthz") || strings.Contains(url, ":10255/pods") || strings.Contains(url, "/v3/kv/range")):
+		return ReadsCredential
+	case strings.HasSuffix(url, "docker.sock") || strings.HasSuffix(url, "containerd.sock") || strings.HasSuffix(url, "crio.sock") || strings.HasSuffix(url, "podman.sock"):
+		if name == "curl" || name == "nc" || name == "ncat" || name == "socat" {
+			return ReadsCredential
 		}
 	}
 	return 0
@@ -69,16 +91,17 @@ func isMetadata(host string) bool {
 	if metadataHosts[host] {
 		return true
 	}
-	if mapped, ok := strings.CutPrefix(host, "::ffff:"); ok {
-		host = mapped
-		if high, low, ok := strings.Cut(mapped, ":"); ok {
-			a, err := strconv.ParseUint(high, 16, 16)
-			b, err2 := strconv.ParseUint(low, 16, 16)
-			return err == nil && err2 == nil && metadataAddresses[uint32(a)<<16|uint32(b)]
+	if strings.Contains(host, ":") {
+		if strings.HasSuffix(host, ":a9fe:a9fe") {
+			return true // 169.254.169.254 in an IPv6 address
 		}
-	}
-	if name, _, ok := strings.Cut(host, ":"); ok {
-		host = name // the port
+		// A port, or what curl --resolve and --connect-to take.
+		for part := range strings.SplitSeq(host, ":") {
+			if isMetadata(part) {
+				return true
+			}
+		}
+		return false
 	}
 	// Names that resolve to the address in them.
 	for _, suffix := range []string{".nip.io", ".sslip.io", ".xip.io"} {
@@ -147,7 +170,11 @@ var getters = map[string][]getter{
 		{"acr credential show", ReadsCredential}, {"aks get-credentials", ReadsCredential}, {"ad sp create-for-rbac", ReadsToken}, {"storage account keys list", ReadsCredential},
 		{"storage account show-connection-string", ReadsCredential}, {"ad app credential reset", ReadsToken}, {"cosmosdb keys list", ReadsCredential},
 	},
-	"kubectl": kubectlGetters, "oc": kubectlGetters,
+	"docker": runtimeGetters, "podman": runtimeGetters, "nerdctl": runtimeGetters,
+	"crictl":    {{"inspect", ReadsEnvironment}, {"inspectp", ReadsEnvironment}, {"exec", Opaque}},
+	"ctr":       {{"containers info", ReadsEnvironment}, {"container info", ReadsEnvironment}, {"c info", ReadsEnvironment}, {"tasks exec", Opaque}, {"t exec", Opaque}},
+	"redis-cli": {{"config get requirepass", ReadsCredential}, {"CONFIG GET requirepass", ReadsCredential}, {"config get masterauth", ReadsCredential}},
+	"kubectl":   kubectlGetters, "oc": kubectlGetters,
 	"vault": {{"read", ReadsCredential}, {"kv get", ReadsCredential}, {"token lookup", ReadsToken}, {"token create", ReadsToken}, {"print token", ReadsToken}, {"login", ReadsToken}, {"unwrap", ReadsCredential}},
 	"bao":   {{"read", ReadsCredential}, {"kv get", ReadsCredential}, {"token lookup", ReadsToken}, {"token create", ReadsToken}, {"print token", ReadsToken}, {"login", ReadsToken}, {"unwrap", ReadsCredential}},
 	"etcdctl": {
@@ -176,6 +203,10 @@ var getters = map[string][]getter{
 	"ibmcloud":                    {{"iam oauth-tokens", ReadsToken}},
 	"docker-credential-ecr-login": {{"get", ReadsToken}}, "docker-credential-gcr": {{"get", ReadsToken}}, "docker-credential-desktop": {{"get", ReadsCredential}},
 	"docker-credential-pass": {{"get", ReadsCredential}},
+}
+
+var runtimeGetters = []getter{
+	{"inspect", ReadsEnvironment}, {"cp", ReadsCredential}, {"export", ReadsCredential}, {"save", ReadsCredential},
 }
 
 var kubectlGetters = []getter{

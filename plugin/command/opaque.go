@@ -90,6 +90,9 @@ func readsCode(name string, args []string, dir string, c *simple, in Stdin) (Rea
 		return 0, false
 	}
 	found := readsPaths(args, dir) | readsProgram(args)
+	if name == "pwsh" || name == "powershell" {
+		found |= readsProgram([]string{strings.Join(args, " ")})
+	}
 	for i, arg := range args {
 		switch {
 		case isCode(arg, how.letters, how.long):
@@ -151,6 +154,9 @@ var scratch = []string{"/tmp/", "/var/tmp/", "/dev/shm/", "/dev/fd/", "/dev/stdi
 // it.
 func readsScriptFile(file string) Reads {
 	p := path.Clean(file)
+	if p == "{}" {
+		return Opaque // whatever find finds
+	}
 	for _, s := range scratch {
 		if strings.HasPrefix(p, s) || p == strings.TrimSuffix(s, "/") {
 			return Opaque
@@ -182,7 +188,7 @@ func readsShell(name string, args []string, dir string, c *simple, in Stdin, nes
 }
 
 // awkCode is what of awk's language runs commands, or reads what no argument names.
-var awkCode = regexp.MustCompile(`system[ \t]*\(|getline|\|[ \t&]*["a-zA-Z(]|/inet/`)
+var awkCode = regexp.MustCompile(`system[ \t]*\(|getline|\|&|\|[ \t]*"|/inet/`)
 
 // sedCode is sed's command e, and s with the flag e.
 var sedCode = regexp.MustCompile(`^(?:[^;]*[;{}\n]|[0-9$,~+]*|/[^/]*/)[ \t]*e(?:[ \t]+[^ \t]|$)|^[0-9$, \t]*s[/|#,!@].*[/|#,!@][gpiIm0-9]*e[gpiIm0-9]*$`)
@@ -246,6 +252,8 @@ func remoteShell(name string, args []string) bool {
 // or from a file.
 func fromList(name string, args []string, c *simple, in Stdin) bool {
 	switch name {
+	case "at", "batch", "crontab":
+		return isFed(c, in) && !contains(args, "-l", "-r")
 	case "xargs", "parallel", "cpio":
 		return in == Fed && (c == nil || !c.piped)
 	case "tar", "rsync", "wget", "curl", "aria2c":

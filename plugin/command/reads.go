@@ -62,7 +62,7 @@ const (
 	// how many words before a command that another one runs.
 	maxNested, maxWrapped = 8, 24
 	// maxDirectory is the longest path of a directory that commands go to, in bytes.
-	maxDirectory = 128
+	maxDirectory = 96
 )
 
 // ReadsOf is ReadsWith for a command of which nothing is known but its words.
@@ -179,7 +179,7 @@ func readsOf(c *simple, dir string, in Stdin, nested int) (found Reads) {
 	case shells[name]:
 		return found | readsShell(name, args, dir, c, in, nested)
 	case name == "cmd" && len(args) > 1 && strings.EqualFold(args[0], "/c"):
-		return found | readsScript(strings.Join(args[1:], " "), dir, in, nested+1)
+		return found | readsScript(strings.ReplaceAll(strings.Join(args[1:], " "), `\`, "/"), dir, in, nested+1)
 	case name == "eval":
 		text := strings.Join(args, " ")
 		for i := range args {
@@ -204,6 +204,8 @@ func readsOf(c *simple, dir string, in Stdin, nested int) (found Reads) {
 		return found | readsCopy(name, args, dir)
 	case name == "find":
 		return found | readsFind(args, dir, nested)
+	case (name == "vim" || name == "vi" || name == "ex") && slices.ContainsFunc(args, func(a string) bool { return strings.Contains(a, "!") }):
+		found |= Opaque
 	case searchers[name] || name == "grep" || name == "egrep" || name == "fgrep":
 		found |= readsSearch(name, args, dir)
 	case memoryReaders[name]:
@@ -261,7 +263,7 @@ var programEnvironment = []string{"os.environ", "getenv", "process.env", "%ENV",
 
 // readsDecoded says what a word is made of that a script made of another command.
 func readsDecoded(c *simple, word string) Reads {
-	if c.decoded && strings.Contains(word, "$()") {
+	if c.decoded && strings.Contains(word, output) {
 		return Opaque
 	}
 	return 0
@@ -274,9 +276,11 @@ var memoryReaders = map[string]bool{"gcore": true, "strace": true, "ltrace": tru
 func readsWrapped(name string, c *simple, words []string, made []int, dir string, in Stdin, nested int) Reads {
 	args := words[1:]
 	host := name == "chroot" || name == "nsenter"
+	first := true // no word but options and their values stands before
 	for i := range min(len(args), maxWrapped) {
-		isLast := i+1 < len(made) && isMade(args[i], made[i+1])
-		if !isLast && !runs(args[i:]) {
+		first = first && (i == 0 || args[i-1] != "" && (args[i-1][0] == '-' || args[i-1][0] >= '0' && args[i-1][0] <= '9') || host && i == 1)
+		isUnknown := first && i+1 < len(made) && !strings.HasPrefix(args[i], "-") && isMade(args[i], made[i+1])
+		if !isUnknown && !runs(args[i:]) {
 			continue
 		}
 		inner := *c
@@ -320,11 +324,11 @@ func runs(words []string) bool {
 // readsFind says what find reads, and what it runs does.
 func readsFind(args []string, dir string, nested int) Reads {
 	tree, rest := findTrees(args, dir)
-	found := readsPaths(args, dir)
 	action := findAction(rest)
 	if len(action) == 0 {
-		return found
+		return readsPaths(args, dir)
 	}
+	found := readsPaths(args[:len(args)-len(rest)], dir) | readsPaths(rest[:min(len(rest), maxWrapped)], dir)
 	found |= readsOf(&simple{words: action}, dir, NoInput, nested+1)
 	if !harmlessActions[programName(action[0])] {
 		found |= tree
@@ -466,6 +470,9 @@ func readsPaths(args []string, dir string) (found Reads) {
 		own := i > 0 && keyOption(args[i-1]) || keyOption(arg)
 		// A path can stand in an option, in a redirection, or in the text of
 		// a program.
+		if strings.Contains(arg, `\`) {
+			arg = strings.ReplaceAll(arg, `\`, "/") // of Windows
+		}
 		for p := range strings.FieldsFuncSeq(arg, func(c rune) bool { return strings.ContainsRune(" \t\r\n\"'`(),;<>=@|&:", c) }) {
 			found |= readsPath(p, own)
 			if dir != "" && !strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "-") {
@@ -527,12 +534,18 @@ func readsPath(p string, own bool) Reads {
 		return ReadsToken | ReadsCredential
 	case strings.HasPrefix(p, "/run/secrets/"):
 		return ReadsCredential
-	case base == "environ" && strings.Contains(p, "/proc/"):
+	case base == "environ" && (strings.Contains(p, "/proc/") || isProcess(path.Base(path.Dir(p)))):
 		return ReadsEnvironment
 	case credfile.Is(p, own):
 		return ReadsCredential
 	}
 	return 0
+}
+
+// isProcess reports whether a directory is that of a process in /proc, wherever that is
+// mounted.
+func isProcess(directory string) bool {
+	return directory == "self" || strings.Trim(directory, "0123456789*?") == ""
 }
 
 // readsPattern says what a path with wildcards matches.

@@ -20,6 +20,10 @@ const (
 	maxBraces = 32
 )
 
+// output stands in a word for what another command writes. No client's text has it: an
+// escape for it is no part of one.
+const output = "$\x01"
+
 // simple is a simple command of a script: a program and its arguments.
 type simple struct {
 	words []string
@@ -254,7 +258,7 @@ func (p *parser) close() {
 	p.stack = p.stack[:len(p.stack)-1]
 	f := p.top()
 	f.begun = true
-	f.word = append(f.word, "$()"...)
+	f.word = append(f.word, output...)
 	f.made = len(f.word)
 }
 
@@ -358,6 +362,11 @@ func (p *parser) dollar(i int) int {
 		}
 		p.parameter(s[i:end])
 		return end
+	case c == output[1]:
+		f.begun = true
+		f.word = append(f.word, output...)
+		f.made = len(f.word)
+		return i + 1
 	case c >= '0' && c <= '9' || c == '@' || c == '*' || c == '!' || c == '-' || c == '#' || c == '?' || c == '$':
 		p.parameter(s[i : i+1])
 		return i + 1
