@@ -60,6 +60,23 @@ func TestFirst(t *testing.T) {
 	}
 }
 
+// A look at what is not there makes no later read usual, and is counted apart from what
+// was read: who tries names is told by their number.
+func TestMissing(t *testing.T) {
+	h := New()
+	for i := range uint64(5) {
+		e := read(time.Duration(i)*time.Second, fmt.Sprint("guess-", i))
+		e.Kubernetes.Code, e.Kubernetes.Reason, e.Kubernetes.Decision = 404, "NotFound", "allow"
+		if h.Observe(e); e.Seen.Objects != i+1 {
+			t.Errorf("after %d names, %d are counted", i+1, e.Seen.Objects)
+		}
+	}
+	e := read(10*time.Second, "database")
+	if h.Observe(e); !e.Seen.First || e.Seen.Count != 1 {
+		t.Errorf("the first that is there: %+v", e.Seen)
+	}
+}
+
 // What was tried in vain must not make what succeeds later look usual.
 func TestFirstAfterDenied(t *testing.T) {
 	h := New()
