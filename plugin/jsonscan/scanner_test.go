@@ -195,16 +195,20 @@ func TestScannerLinear(t *testing.T) {
 		text := func(n int) []byte { return []byte(parts[0] + strings.Repeat(parts[1], n/len(parts[1])) + parts[2]) }
 		measure := func(b []byte) time.Duration {
 			best := time.Hour
-			for i := range 6 {
+			for _, piece := range []int{1, 4096} {
 				begin := time.Now()
-				if _, err := scan(b, []int{1, 4096}[i%2], 8<<20); err != nil {
+				if _, err := scan(b, piece, 8<<20); err != nil {
 					t.Fatal(err)
 				}
 				best = min(best, time.Since(begin))
 			}
 			return best
 		}
-		small, large := measure(text(256<<10)), measure(text(2<<20))
+		// Measured in turn, so that both share what else the machine does.
+		small, large := time.Hour, time.Hour
+		for try := 0; try < 20 && (try == 0 || large > 40*small); try++ {
+			small, large = min(small, measure(text(256<<10))), min(large, measure(text(2<<20)))
+		}
 		if large > 40*small {
 			t.Errorf("%s: 256 KiB take %v, 2 MiB %v", name, small, large)
 		}
