@@ -33,6 +33,18 @@ func (d *Decoder) decode(text []byte, depth int, each func(*event.Event, error))
 	if len(text) <= maxWhole && !array && d.events.Decode(text, each) == nil {
 		return
 	}
+	if rest := d.read(text, depth, false, each); rest != nil {
+		d.pieces(rest, depth, each)
+	}
+}
+
+// eventHead is what an API server begins an event with.
+var eventHead = []byte(`{"kind":"Event","apiVersion":"audit.k8s.io/`)
+
+// read decodes the events of a text. Where one is cut and another begins behind that,
+// it returns the text from the first of the two on, unless the text is a piece of such a
+// one.
+func (d *Decoder) read(text []byte, depth int, piece bool, each func(*event.Event, error)) (rest []byte) {
 	reader := readText(text)
 	for n := 0; ; n++ {
 		item, err := reader.Next()
@@ -40,9 +52,27 @@ func (d *Decoder) decode(text []byte, depth int, each func(*event.Event, error))
 			if n == 0 {
 				each(nil, ErrNoJSON)
 			}
-			return
+			return nil
+		}
+		cut := item.Cut || item.Err == errBroken || item.Err == errUnended
+		if cut && !piece && bytes.Contains(text[reader.began+1:], eventHead) {
+			return text[reader.began:]
 		}
 		d.item(item, depth, each)
+	}
+}
+
+// pieces decodes a text in which an event is cut and another one follows on the same
+// line, as where a server was killed while it wrote and then began anew. Each piece is
+// read once, however many there are.
+func (d *Decoder) pieces(text []byte, depth int, each func(*event.Event, error)) {
+	for len(text) > 0 {
+		end := len(text)
+		if i := bytes.Index(text[1:], eventHead); i >= 0 {
+			end = i + 1
+		}
+		d.read(text[:end], depth, true, each)
+		text = text[end:]
 	}
 }
 

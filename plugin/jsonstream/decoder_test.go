@@ -7,12 +7,16 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/jsonstream"
 )
 
 const head = `{"kind":"Event","auditID":"a1","verb":"list","user":{"username":"mallory"}`
+
+// apiServer is an event as an API server writes it.
+const apiServer = `{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a1","verb":"list","user":{"username":"mallory"},"userAgent":"curl"}`
 
 // quoted is a text as a JSON string.
 func quoted(text string) string {
@@ -61,6 +65,24 @@ func TestDecoder(t *testing.T) {
 		{"envelope of an envelope", `{"message":` + quoted(`{"log":`+quoted(head+"}")+`}`) + `}`, "e"},
 		{"cut in an envelope", `{"log":` + quoted(head+`,"userAgent":"x`) + `}`, "s"},
 		{"envelopes without end", strings.Repeat(`{"message":`, 20) + `1` + strings.Repeat("}", 20), "m"},
+		{"CloudWatch filter-log-events", `{"events":[{"logStreamName":"s","message":` + quoted(head+"}") + `},{"message":` + quoted(head+"}") + `}],"searchedLogStreams":[]}`, "ee"},
+		{"CloudWatch Logs Insights", `{"results":[[{"field":"@timestamp","value":"x"},{"field":"@message","value":` + quoted(head+"}") + `}]]}`, "e"},
+		{"Filebeat", `{"@timestamp":"x","log":{"offset":0,"file":{"path":"/x"}},"message":` + quoted(head+"}") + `}`, "e"},
+		{"Elastic's integration", `{"event":{"dataset":"kubernetes.audit_logs"},"kubernetes":{"audit":` + head + `}}}`, "e"},
+		{"Logstash", `{"message":` + quoted(head+"}") + `,"event":{"original":` + quoted(head+"}") + `}}`, "e"},
+		{"Elasticsearch", `{"hits":{"total":2,"hits":[{"_source":` + head + `}},{"_source":` + head + `}}]}}`, "ee"},
+		{"Splunk's collector", `{"time":1,"sourcetype":"kube:audit","event":` + head + `}}`, "e"},
+		{"Splunk's export", `{"preview":false,"result":{"_raw":` + quoted(head+"}") + `,"user":"x"}}`, "e"},
+		{"Loki", `{"streams":[{"stream":{"job":"audit"},"values":[["1",` + quoted(head+"}") + `],["2",` + quoted(head+"}") + `]]}]}`, "ee"},
+		{"OpenTelemetry", `{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":` + quoted(head+"}") + `}}]}]}]}`, "e"},
+		{"Azure's properties as text", `{"category":"kube-audit","properties":` + quoted(`{"log":`+quoted(head+"}")+`}`) + `}`, "e"},
+		{"Log Analytics", `{"Category":"kube-audit","log_s":` + quoted(head+"}") + `}`, "e"},
+		{"cut within a text, another behind it", apiServer[:110] + apiServer, "se"},
+		{"cut within a name", apiServer[:52] + apiServer, "me"},
+		{"cut behind a value, two behind it", apiServer[:len(apiServer)-1] + apiServer + apiServer, "see"},
+		{"one within another", apiServer[:110] + apiServer + apiServer[110:], "sem"},
+		{"cut in an envelope, another behind it", `{"log":` + quoted(apiServer[:110]+apiServer) + `}`, "se"},
+		{"an event in an object of one", head + `,"requestObject":` + apiServer + `}`, "e"},
 		{"no event", `{"a":1}`, "m"},
 		{"no object", `12`, "m"},
 		{"klog", `I0914 10:00:00.000000 1 server.go:1] started`, "l"},
@@ -102,6 +124,7 @@ func TestShapes(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"protoPayload":{"methodName":"io.k8s.core.v1.secrets.list"}}`:                     "k8saudit-gke",
 		`{"eventVersion":"1.08","eventSource":"eks.amazonaws.com","eventName":"x"}`:         "cloudtrail",
+		`{"TimeGenerated":"x","AuditId":"a1","Verb":"list","RequestUri":"/api/v1/secrets"}`: "k8saudit-aks",
 		`{"kind":"Event","apiVersion":"v1","involvedObject":{"kind":"Pod"},"message":null}`: "--audit-log-path",
 	} {
 		var d jsonstream.Decoder
@@ -131,6 +154,22 @@ func TestDecoderMemory(t *testing.T) {
 	}
 	if events != 1 {
 		t.Errorf("got %d shortened events, want 1", events)
+	}
+}
+
+// A line of many cut events costs what its length costs.
+func TestDecoderManyCut(t *testing.T) {
+	text := []byte(strings.Repeat(apiServer[:len(apiServer)-1], 20000))
+	var d jsonstream.Decoder
+	events := 0
+	start := time.Now()
+	d.Decode(text, func(_ *event.Event, err error) {
+		if err == nil {
+			events++
+		}
+	})
+	if took := time.Since(start); events != 20000 || took > 10*time.Second {
+		t.Errorf("%d events of 20000 in %v", events, took)
 	}
 }
 

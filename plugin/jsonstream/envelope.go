@@ -3,7 +3,10 @@
 package jsonstream
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
+	"slices"
 
 	"github.com/valyala/fastjson"
 
@@ -14,8 +17,12 @@ import (
 // list of a log collector's in a container's log.
 const maxEnvelopes = 4
 
-// envelopes are the members that log collectors and cloud providers put an audit
-// event into, as an object or as text.
+// maxLevels is how deep an event may lie in one envelope: in the fifth of a
+// collection of OpenTelemetry's logs.
+const maxLevels = 12
+
+// envelopes are the members that most log collectors and cloud providers put an audit
+// event into, as an object or as text. Others are looked for.
 var envelopes = [][]string{
 	{"log"},               // Docker's json-file driver, Fluent Bit, Fluentd
 	{"log_processed"},     // Fluent Bit with Merge_Log
@@ -37,6 +44,7 @@ type shape struct {
 var shapes = []shape{
 	{"protoPayload", errors.New("an entry of Google Cloud's audit log, and no event of a Kubernetes API server: Falco's plugin k8saudit-gke reads it, with containerapi-extract beside it")},
 	{"eventSource", errors.New("a record of AWS CloudTrail, and no event of a Kubernetes API server: Falco's plugin cloudtrail reads it")},
+	{"AuditId", errors.New("a row of Azure's table AKSAudit, and no event of a Kubernetes API server: have its diagnostic logs sent to a storage account or to an Event Hub, which Falco's plugin k8saudit-aks reads")},
 	{"caller", ErrServerLog}, // --logging-format=json
 	{"involvedObject", errors.New("a Kubernetes Event, and no audit event: give --audit-log-path or --audit-webhook-config-file to the API server")},
 }
@@ -46,7 +54,9 @@ type envelope struct {
 	parsers [maxEnvelopes]fastjson.Parser
 }
 
-// unpack calls each for the events in a JSON text that is none itself.
+// unpack calls each for the events in a JSON text that is none itself: of an object,
+// of the first member that holds any, as some collectors keep what they took apart as
+// well.
 func (d *Decoder) unpack(text []byte, depth int, each func(*event.Event, error)) {
 	if depth == maxEnvelopes {
 		each(nil, event.ErrUnrecognized)
@@ -57,23 +67,84 @@ func (d *Decoder) unpack(text []byte, depth int, each func(*event.Event, error))
 		each(nil, event.ErrUnrecognized)
 		return
 	}
+	s := search{decoder: d, depth: depth + 1, each: each}
 	for _, path := range envelopes {
 		inner := v.Get(path...)
 		switch {
 		case inner == nil:
+			continue
 		case inner.Type() == fastjson.TypeString:
-			d.decode(inner.GetStringBytes(), depth+1, each)
+			if s.text(inner.GetStringBytes()) {
+				return
+			}
+		case s.in(inner, 1):
 			return
-		case inner.Type() == fastjson.TypeObject:
-			d.decode(inner.MarshalTo(nil), depth+1, each)
+		}
+		s.tried = append(s.tried, inner)
+	}
+	for _, shape := range shapes {
+		if v.Exists(shape.member) {
+			each(nil, shape.err)
 			return
 		}
 	}
-	for _, s := range shapes {
-		if v.Exists(s.member) {
-			each(nil, s.err)
-			return
-		}
+	if !s.in(v, 0) {
+		each(nil, cmp.Or(s.why, event.ErrUnrecognized))
 	}
-	each(nil, event.ErrUnrecognized)
+}
+
+// search looks for events in a JSON value.
+type search struct {
+	decoder *Decoder
+	depth   int // of the envelopes around what is found
+	each    func(*event.Event, error)
+	tried   []*fastjson.Value
+	why     error // the first text that was looked at is no event
+}
+
+// in reports whether there are events in a value that lies so deep in others, and
+// hands them on.
+func (s *search) in(v *fastjson.Value, level int) (found bool) {
+	if level > maxLevels || slices.Contains(s.tried, v) {
+		return false
+	}
+	switch v.Type() {
+	case fastjson.TypeString:
+		text := v.GetStringBytes()
+		return bytes.Contains(text, []byte(`{"`)) && s.text(text)
+	case fastjson.TypeArray:
+		for _, element := range v.GetArray() {
+			found = s.in(element, level+1) || found
+		}
+	case fastjson.TypeObject:
+		if level > 0 && (v.Exists("auditID") || v.Exists("kind")) {
+			return s.text(v.MarshalTo(nil))
+		}
+		v.GetObject().Visit(func(_ []byte, member *fastjson.Value) {
+			found = found || s.in(member, level+1)
+		})
+	}
+	return found
+}
+
+// text reports whether there are events in a text, and hands them on. Why something
+// else in it is none is handed on only with them.
+func (s *search) text(text []byte) (found bool) {
+	var why error
+	s.decoder.decode(text, s.depth, func(e *event.Event, err error) {
+		switch {
+		case err == nil:
+			if why != nil && !found {
+				s.each(nil, why)
+			}
+			found = true
+			s.each(e, nil)
+		case found:
+			s.each(nil, err)
+		default:
+			why = cmp.Or(why, err)
+		}
+	})
+	s.why = cmp.Or(s.why, why)
+	return found
 }

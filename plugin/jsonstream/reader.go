@@ -50,6 +50,8 @@ type Item struct {
 	// of that is missing. It is valid until the next call of Next.
 	Text      []byte
 	Shortened bool
+	// Cut reports that the event ends too early.
+	Cut bool
 	// Hash identifies the event as it stood in the stream, all of it, under
 	// this process' own secret.
 	Hash uint64
@@ -68,6 +70,7 @@ type Reader struct {
 
 	buf      []byte
 	pos, end int // of what is unread in buf
+	began    int // where in a text in memory the last event began
 	mark     int // where the event begins that is read, -1 if it need not be kept
 	hashed   int // of buf, up to where hash has what is no longer marked
 	hash     maphash.Hash
@@ -249,6 +252,7 @@ func (r *Reader) broken(why error) Item {
 // item reads the event that begins here. The error is errList if it is a list.
 func (r *Reader) item() (Item, error) {
 	r.mark, r.inside = r.pos, true
+	r.began = r.pos
 	top := !r.list
 	var err error
 	if top {
@@ -309,7 +313,7 @@ func (r *Reader) shrunk(top bool) (Item, error) {
 	if err == errBroken {
 		r.broken(why)
 	}
-	item.Shortened = true
+	item.Shortened, item.Cut = true, true
 	return item, nil
 }
 
@@ -416,7 +420,7 @@ func nameOf(key []byte) name {
 	case "kind":
 		return kindName
 	case "items", // EventList
-		"logEvents",          // CloudWatch
+		"logEvents", "events", // CloudWatch
 		"records", "Records": // Azure
 		return listName
 	case "requestObject", "responseObject":
