@@ -301,6 +301,21 @@ app --dsn=postgres://u:§@h/d
 python3 -c "import x; x.connect(password='§')"
 python3 -c 'requests.get("http://x", headers={"Authorization": "Bearer §"})'
 node -e 'process.env.API_KEY="§"'
+python3 -c "import os; os.environ['DB_PASSWORD']='§'"
+python3 -c 'import os; os.environ["DB_PASSWORD"] = "§"'
+mongosh admin --eval 'db.auth("root", "§")'
+mongosh admin --eval "db.changeUserPassword('root','§')"
+mysqladmin -u root password §
+mariadb-admin password '§'
+ssh-keygen -t ed25519 -N § -f /root/.ssh/k
+ssh-keygen -p -P § -N '' -f /root/.ssh/k
+gh auth login --with-token <<< §
+glab auth login -t §
+rancher login https://r --token § -t §
+consul acl set-agent-token agent §
+net use x: '\\\\srv\\share' § /user:a
+xfreerdp /v:h /u:a /password:§
+http GET http://x X-Auth-Token:§
 tee /x.yaml <<< 'password: §'
 printf 'machine x login y password §' > /root/.netrc
 sed -i 's/password=.*/password=§/' /etc/app.conf
@@ -362,6 +377,14 @@ az x --connection-string '«DefaultEndpointsProtocol=https;AccountName=a;Account
 run 'DefaultEndpointsProtocol=https;AccountName=a;AccountKey=«Zm9vYmFyMTIz»;x=y'
 useradd -p '«$6$rounds=5000$saltsalt$abcdefghijklmnop/x.y»' bob
 usermod «$2y$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy» x
+x «abcdef.0123456789abcdef»
+kubeadm join 10.0.0.1:6443 abc «07401b.f395accd246ae52d»
+x «K10aaf0e5b3c2d1f4e6a7b8c9d0e1f2a3b4c5d6e7f8a9b0c1d2e3f4a5b6c7d8e9f::server:0123456789abcdef0123456789abcdef»
+x «kubeconfig-u-abcde:bcdfghjklmnpqrstvwxz2456789bcdfghjklmnpqrstvwxz2456789»
+x «token-x9f4z:z9kq7bcdfghjklmnpqrstvwxz2456789bcdfghjklmnpqrstvwx245»
+x «AbC8Q~abcdefghijklmnopqrstuvwxyz01234567»
+x «abcDEFghi01234.atlasv1.abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ01234»
+x «123456789:AAF9x-abc3fGh1jKlMn0pQrStUvWxYz12345»
 echo '-----BEGIN RSA PRIVATE KEY-----«MIIEowIBAAKCAQEA0x»-----END RSA PRIVATE KEY-----' > /k
 `
 
@@ -499,6 +522,12 @@ crictl exec -it 4f66ad9a0b2e sh
 base64 -d /run/secrets/token
 sha256sum /bin/ls
 git show 3a376f7c0ffee0123456789abcdef0123456789a
+jq -r .token /run/state.json
+gh pr create -t title
+kubectl get pods -n shop web-7f9c4d5b6-x2x4z.17f3a2b4c5d6e7f8a9b0
+ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub
+net user bob
+dig node01.kubernetes.example
 `
 
 // secrets are what people choose, and what machines do.

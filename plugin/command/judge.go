@@ -189,7 +189,7 @@ func (m *masker) command(words []*word) {
 
 func (j *judge) word(w *word, i int, words []*word) {
 	c := w.content
-	if j.pending != none {
+	if j.pending != none && c != "<<<" {
 		mode := j.pending
 		j.pending = none
 		// An option that looks like a secret's may be followed by another one.
@@ -232,6 +232,7 @@ func (j *judge) program(c string) {
 
 // herestring looks at cmd <<< text.
 func (j *judge) herestring(w *word) {
+	j.pending = none
 	if readsText[j.name] && !strings.HasSuffix(j.name, "sh") {
 		return
 	}

@@ -99,6 +99,7 @@ var general = map[string]mode{
 //	#slashes  options begin with a slash
 var programs = table(`
 mysql mysqldump mysqladmin mysqlimport mysqlshow mysqlcheck mysqlpump mysqlslap mysqlsh mariadb mariadb-dump mariadb-admin mariadb-backup mariabackup xtrabackup innobackupex mycli mydumper myloader: -p+ --password -e. --execute.
+mysqladmin mariadb-admin: password>1
 psql pg_dump pg_dumpall pg_restore createdb pg_basebackup pgbench: -c. -d. -v=
 redis-cli valkey-cli keydb-cli: -a --pass -u. auth>1+ requirepass>1 masterauth>1 #named
 mongo mongosh mongodump mongorestore mongoexport mongoimport mongostat: -p --password --eval.
@@ -153,10 +154,13 @@ ansible-vault: encrypt_string>1
 terraform tofu terragrunt packer: -var= --var= -backend-config= -var-file.
 pulumi: set>2 #named
 vault bao: login>1+!o unwrap>1 unseal>1 lookup>1 renew>1 revoke>1 put>2+= write>2+= patch>2+= -token -header!h
-consul: put>2 -token --token
+consul: put>2 set-agent-token>2 -token --token
 nomad: -token
 git: -c= clone. #named commit. --author. -m. -C.
 gh glab: -b --body -t. --with-token.
+gh_auth glab_auth: -t --token
+rancher: -t --token
+ssh-keygen: -N -P -t. -f. -C. -b.
 npm pnpm yarn: set>2!o #named --otp --_auth
 twine: -p --password -u.
 flit poetry hatch uv: -p --password http-basic>2 #named --token
@@ -196,7 +200,8 @@ iwconfig: key>1
 ipmitool: -P -U. -k -y
 snmpwalk snmpget snmpset snmpbulkwalk: -c -A -X
 plink pscp psftp putty: -pw
-xfreerdp wlfreerdp rdesktop: -p #slashes /p /pth
+xfreerdp wlfreerdp sdl-freerdp freerdp rdesktop: -p #slashes /p /password /pth
+net: use>3!o user>2!o
 net user: #slashes
 useradd usermod adduser: -p --password -s. -g. -G. -c.
 chpasswd: -c.

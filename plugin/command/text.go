@@ -108,6 +108,11 @@ func (t *scan) name(i int) int {
 		}
 		i++
 	}
+	if from, to := structured(s, begin, i); to > 0 {
+		t.to.hide(from, to)
+		t.nameTo = 0
+		return to
+	}
 	t.nameFrom, t.nameTo = begin, i
 	if !t.identity {
 		if i-begin >= minRandom {
@@ -302,6 +307,9 @@ func (t *scan) value(from, to int) int {
 		}
 		i, quoted = i+1, true
 	}
+	if quoted && i < len(s) && s[i] == ']' { // environ['NAME'] = 'value'
+		i++
+	}
 	spaced := i
 	if i = skipSpace(s, i); i >= len(s) {
 		return to
@@ -374,7 +382,7 @@ func (t *scan) member(from, to, i int, quoted bool) int {
 	name := strings.TrimLeft(s[from:to], "-")
 	bare := !quoted && !spaced && !opens
 	switch {
-	case bare && (t.identity || from > 0 && (s[from-1] == '/' || s[from-1] == ':' || s[from-1] == '@') || !isStrong(name)):
+	case bare && (t.identity || from > 0 && (s[from-1] == '/' || s[from-1] == ':' || s[from-1] == '@') || !isStrong(name) && !isHeader(name)):
 		return to
 	case name == "key" || name == "keys": // of a taint, of a configuration
 		return to
@@ -398,6 +406,12 @@ var strong = set("password", "passwd", "pass", "pwd", "passphrase", "secret", "t
 func isStrong(name string) bool {
 	const shortest, longest = len("pwd"), len("authorization")
 	return len(name) >= shortest && len(name) <= longest && strong[strings.ToLower(name)]
+}
+
+// isHeader reports whether a name is one of a header that is nobody's standard, as HTTPie
+// takes them: X-Auth-Token:value.
+func isHeader(name string) bool {
+	return len(name) > 2 && name[0]|0x20 == 'x' && name[1] == '-'
 }
 
 // isTag reports whether a text begins with a version or a tag of an image.
@@ -558,5 +572,17 @@ func (t *scan) quoted(i int) int {
 	if i < 2 || s[i-1] != '(' || t.nameTo != i-1 || !secretName(s[t.nameFrom:t.nameTo]) {
 		return i + 1
 	}
-	return t.inside(i+1, s[i:i+1])
+	// The user may stand before the password: auth('…', '…').
+	for {
+		i = t.inside(i+1, s[i:i+1])
+		next := skipSpace(s, i)
+		if next >= len(s) || s[next] != ',' {
+			return i
+		}
+		next = skipSpace(s, next+1)
+		if next >= len(s) || s[next] != '\'' && s[next] != '"' {
+			return i
+		}
+		i = next
+	}
 }

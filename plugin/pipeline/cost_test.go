@@ -63,6 +63,7 @@ var texts = map[string]string{
 var parts = []string{
 	"x", `\u0026`, "&", "=", "&command=", "&command=a", "&%63ommand=%26", "pass-", "pass=x ", "-", "--password ", "a=b&", "%", "%2f", "/", "../", "//", "://a:b@",
 	" ", "'", "$(", "`", ";", "|", "sh -c ", "eyJhbGciOi.", "e", `\"`, `\\`, "\U0001f600", "\u202e", `\ud800`, "A_B=", "-u a:", "mysql -p", "bearer ", `","`, `\n`, "0", ":",
+	"curl -u a:b -H 'A: b' ", "IDENTIFIED BY 'x' ", "1Q~", "12345678:", ".atlasv1.", `auth('a','`, `['password']=`, "x-token:",
 }
 
 // auditText is an event with a text of about so many bytes, as often as it takes to be
