@@ -3,6 +3,7 @@
 package command
 
 import (
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -379,12 +380,13 @@ useradd -p '«$6$rounds=5000$saltsalt$abcdefghijklmnop/x.y»' bob
 usermod «$2y$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy» x
 x «abcdef.0123456789abcdef»
 kubeadm join 10.0.0.1:6443 abc «07401b.f395accd246ae52d»
+x «K10aaf0e5b3c2d1f4e6a7b8c9d0e1f2a3b4c5d6e7f8a9b0c1d2e3f4a5b6c7d8e9f%3A%3Aserver%3A0123456789abcdef0123456789abcdef»
 x «K10aaf0e5b3c2d1f4e6a7b8c9d0e1f2a3b4c5d6e7f8a9b0c1d2e3f4a5b6c7d8e9f::server:0123456789abcdef0123456789abcdef»
 x «kubeconfig-u-abcde:bcdfghjklmnpqrstvwxz2456789bcdfghjklmnpqrstvwxz2456789»
 x «token-x9f4z:z9kq7bcdfghjklmnpqrstvwxz2456789bcdfghjklmnpqrstvwx245»
 x «AbC8Q~abcdefghijklmnopqrstuvwxyz01234567»
 x «abcDEFghi01234.atlasv1.abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ01234»
-x «123456789:AAF9x-abc3fGh1jKlMn0pQrStUvWxYz12345»
+x «123456789:AAF9x-abc3fGh1jKlMn0pQrStUvWxYz1234»
 echo '-----BEGIN RSA PRIVATE KEY-----«MIIEowIBAAKCAQEA0x»-----END RSA PRIVATE KEY-----' > /k
 `
 
@@ -610,5 +612,33 @@ func TestPlainCommands(t *testing.T) {
 	}
 	if n < 80 {
 		t.Errorf("only %d commands", n)
+	}
+}
+
+// A token that no fixed text begins is hidden also where it is all of a text, or of a
+// name, in which random text is shown.
+func TestTokensAlone(t *testing.T) {
+	for _, token := range []string{
+		"07401b.f395accd246ae52d",
+		"K10aaf0e5b3c2d1f4e6a7b8c9d0e1f2a3b4c5d6e7f8a9b0c1d2e3f4a5b6c7d8e9f::server:0123456789abcdef0123456789abcdef",
+		"token-x9f4z:z9kq7bcdfghjklmnpqrstvwxz2456789bcdfghjklmnpqrstvwx245",
+		"AbC8Q~abcdefghijklmnopqrstuvwxyz01234567",
+		"abcDEFghi01234.atlasv1.abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ01234",
+		"123456789:AAF9x-abc3fGh1jKlMn0pQrStUvWxYz1234",
+	} {
+		// What stands before the last colon is no secret.
+		secret := token[strings.LastIndexByte(token, ':')+1:]
+		for how, got := range map[string]string{
+			"text": MaskText(token), "name": MaskName(token), "escaped": MaskText(url.QueryEscape(token)), "twice": MaskName(url.QueryEscape(url.QueryEscape(token))),
+		} {
+			if strings.Contains(got, secret) {
+				t.Errorf("%s: %q became %q", how, token, got)
+			}
+		}
+	}
+	for _, name := range []string{"node01.kubernetes-master", "worker.examplecompanyhq", "web-7f9c4d5b6-x2x4z", "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"} {
+		if got := MaskName(name); got != name {
+			t.Errorf("%q became %q", name, got)
+		}
 	}
 }

@@ -27,8 +27,6 @@ const (
 	hexDigits                      // 0-9 a-f A-F
 	upper                          // capitals and digits
 	small                          // small letters and digits
-	unlike                         // small letters and digits of which none looks like another or makes a word
-	colons                         // and :
 )
 
 // formats are found by how they begin, see [slot].
@@ -54,7 +52,7 @@ var formats = func() (index [1 << 10][]format) {
 		{"AGE-SECRET-KEY-1", 16, upper}, {"AGE-PLUGIN-", 16, upper | url64}, {"dapi", 24, hexDigits}, {"dkea", 24, hexDigits}, {"dose", 24, hexDigits}, {"dp.pt.", 16, letters}, {"dp.st.", 16, letters | dotted | url64}, {"dp.ct.", 16, letters}, {"dp.sa.", 16, letters}, {"dp.scim.", 16, letters}, {"dp.audit.", 16, letters},
 		{"glc_", 16, base64}, {"glsa_", 16, url64}, {"NRAK-", 16, letters}, {"NRII-", 16, url64}, {"NRJS-", 12, letters}, {"NRAA-", 16, letters}, {"NRIQ-", 16, letters}, {"eu01xx", 24, letters}, {"ddapi_", 16, letters}, {"pub", 32, hexDigits}, {"dt0c01.", 20, letters | dotted}, {"dt0s", 24, letters | dotted},
 		{"PMAK-", 20, url64}, {"PMAT-", 20, url64}, {"pul-", 20, hexDigits}, {"pnu_", 20, letters}, {"API-", 20, upper}, {"ico-", 20, letters}, {"pscale_tkn_", 16, url64 | dotted}, {"pscale_oauth_", 16, url64 | dotted}, {"pscale_pw_", 16, url64 | dotted},
-		{"sha256~", 20, url64}, {"ops_", 40, base64 | url64}, {"A3-", 20, upper | url64}, {"tskey-", 12, url64}, {"infisical_", 16, letters}, {"st.", 60, url64 | dotted}, {"cfut_", 20, url64}, {"cfat_", 20, url64}, {"K10", 40, letters | url64 | colons}, {"bws.", 20, letters},
+		{"sha256~", 20, url64}, {"ops_", 40, base64 | url64}, {"A3-", 20, upper | url64}, {"tskey-", 12, url64}, {"infisical_", 16, letters}, {"st.", 60, url64 | dotted}, {"cfut_", 20, url64}, {"cfat_", 20, url64}, {"bws.", 20, letters},
 		// Messages and mail.
 		{"xoxb-", 10, url64}, {"xoxp-", 10, url64}, {"xoxa-", 10, url64}, {"xoxr-", 10, url64}, {"xoxs-", 10, url64}, {"xoxo-", 10, url64}, {"xoxc-", 10, url64}, {"xoxd-", 10, url64 | base64}, {"xoxe-", 10, url64}, {"xoxe.", 10, url64}, {"xapp-", 10, url64}, {"xwfp-", 10, url64},
 		{"SG.", 20, url64 | dotted}, {"xkeysib-", 16, url64}, {"xsmtpsib-", 16, url64}, {"key-", 24, hexDigits}, {"SK", 30, hexDigits}, {"mfa.", 30, url64}, {"EAA", 60, letters}, {"EAACEdEose0cBA", 10, letters},
@@ -112,12 +110,7 @@ var members = func() (of [256]alphabet) {
 		if digit || b >= 'a' && b <= 'z' {
 			of[c] |= small
 		}
-		if strings.IndexByte("bcdfghjklmnpqrstvwxz2456789", b) >= 0 {
-			of[c] |= unlike // SafeEncodeString in k8s.io/apimachinery/pkg/util/rand
-		}
 		switch b {
-		case ':':
-			of[c] |= colons
 		case '-', '_':
 			of[c] |= url64
 		case '.':
@@ -165,6 +158,17 @@ func span(s string, of alphabet) int {
 	return n
 }
 
+// colonLength returns the length of the colon that a text begins with, also of one that
+// is escaped as in a URL, or 0.
+func colonLength(s string) int {
+	for _, colon := range []string{":", "%3A", "%3a", "%253A", "%253a"} {
+		if strings.HasPrefix(s, colon) {
+			return len(colon)
+		}
+	}
+	return 0
+}
+
 // structured finds a token that is known by its parts and not by how it begins. The run
 // of letters, digits and _ - . at s[from:to] is the first of them. It returns where the
 // secret is in s, or 0.
@@ -177,6 +181,18 @@ func structured(s string, from, to int) (begin, end int) {
 		return from, to
 	case len(run) >= 40 && strings.Contains(run, ".atlasv1."): // HCP Terraform
 		return from, to
+	// K3s: the hash of its authority, who comes, and the password.
+	case len(run) >= 43 && strings.HasPrefix(run, "K10"):
+		end = to
+		for range 8 {
+			n := colonLength(s[end:])
+			if n == 0 {
+				break
+			}
+			end += n
+			end += span(s[end:], url64)
+		}
+		return from, end
 	case to == len(s):
 		return 0, 0
 	}
@@ -188,7 +204,7 @@ func structured(s string, from, to int) (begin, end int) {
 		}
 	case s[to] == ':' && len(run) >= 8 && len(run) <= 10 && digits(run) && span(rest, url64) == 35: // Telegram
 		return to + 1, to + 1 + 35
-	case s[to] == ':' && span(rest, unlike) == 54 && span(rest, url64) == 54: // Rancher
+	case s[to] == ':' && span(rest, small) == 54 && span(rest, url64) == 54: // Rancher
 		return to + 1, to + 1 + 54
 	}
 	return 0, 0

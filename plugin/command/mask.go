@@ -164,9 +164,10 @@ func unescapedText(text string, identity bool) string {
 	return text
 }
 
-// isPlain reports whether a text is one short name in small letters, as most are.
+// isPlain reports whether a text is one short name in small letters, as most are, and
+// shorter than the shortest token that consists of them.
 func isPlain(text string) bool {
-	if len(text) > 24 {
+	if len(text) > 22 {
 		return false
 	}
 	for i := range len(text) {
