@@ -27,6 +27,19 @@ func quoted(text string) string {
 	return string(b)
 }
 
+// byteByByte is a text as a JSON array of its bytes.
+func byteByByte(text string) string {
+	numbers := make([]int, len(text))
+	for i := range numbers {
+		numbers[i] = int(text[i])
+	}
+	b, err := json.Marshal(numbers)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
 func TestDecoder(t *testing.T) {
 	deep := strings.Repeat(`{"a":`, 1000) + "1" + strings.Repeat("}", 1000)
 	large := `"` + strings.Repeat("x", 1<<20) + `"`
@@ -60,6 +73,7 @@ func TestDecoder(t *testing.T) {
 		{"CloudWatch", `{"messageType":"DATA_MESSAGE","logGroup":"g","logEvents":[{"id":"1","message":` + quoted(head+"}") + `},{"id":"2","message":` + quoted(head+"}") + `}]}`, "ee"},
 		{"CloudWatch event", `{"timestamp":1,"message":` + quoted(head+"}") + `}`, "e"},
 		{"journald", `{"MESSAGE":` + quoted(head+"}") + `,"_PID":"1"}`, "e"},
+		{"journald of what cannot be printed", `{"MESSAGE":` + byteByByte(head+`,"userAgent":"\u0085"}`) + `,"_PID":"1"}`, "e"},
 		{"Fluent Bit", `[{"date":1,"log":` + quoted("2026-09-14T10:00:00Z stdout F "+head+"}") + `}]`, "e"},
 		{"parsed envelope", `{"log_processed":` + head + `}}`, "e"},
 		{"envelope of an envelope", `{"message":` + quoted(`{"log":`+quoted(head+"}")+`}`) + `}`, "e"},
@@ -124,6 +138,7 @@ func TestShapes(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"protoPayload":{"methodName":"io.k8s.core.v1.secrets.list"}}`:                     "k8saudit-gke",
 		`{"eventVersion":"1.08","eventSource":"eks.amazonaws.com","eventName":"x"}`:         "cloudtrail",
+		`{"MESSAGE":null,"_PID":"1","SYSLOG_IDENTIFIER":"kube-apiserver"}`:                  "journalctl --all",
 		`{"TimeGenerated":"x","AuditId":"a1","Verb":"list","RequestUri":"/api/v1/secrets"}`: "k8saudit-aks",
 		`{"kind":"Event","apiVersion":"v1","involvedObject":{"kind":"Pod"},"message":null}`: "--audit-log-path",
 	} {

@@ -28,11 +28,17 @@ var envelopes = [][]string{
 	{"log_processed"},     // Fluent Bit with Merge_Log
 	{"properties", "log"}, // diagnostic logs of Azure, and so of AKS
 	{"message"},           // CloudWatch, Filebeat
-	{"MESSAGE"},           // journald
+	{journalMessage},      // journald
 	{"@message"},          // CloudWatch Logs Insights
 	{"body"},              // OpenTelemetry
 	{"line"},              // Loki
 }
+
+const journalMessage = "MESSAGE"
+
+// errLongMessage is why an entry of journald holds no message, by systemd's
+// documentation of its export formats.
+var errLongMessage = errors.New("an entry of journald without its message, as journalctl leaves out one above 4 KiB: use journalctl --all")
 
 // shape is a JSON object that is no audit event, but is taken for one.
 type shape struct {
@@ -73,6 +79,9 @@ func (d *Decoder) unpack(text []byte, depth int, each func(*event.Event, error))
 		switch {
 		case inner == nil:
 			continue
+		case inner.Type() == fastjson.TypeNull && path[0] == journalMessage:
+			each(nil, errLongMessage)
+			return
 		case inner.Type() == fastjson.TypeString:
 			if s.text(inner.GetStringBytes()) {
 				return
@@ -113,6 +122,9 @@ func (s *search) in(v *fastjson.Value, level int) (found bool) {
 		text := v.GetStringBytes()
 		return bytes.Contains(text, []byte(`{"`)) && s.text(text)
 	case fastjson.TypeArray:
+		if text := bytesOf(v.GetArray()); text != nil {
+			return s.text(text)
+		}
 		for _, element := range v.GetArray() {
 			found = s.in(element, level+1) || found
 		}
@@ -125,6 +137,23 @@ func (s *search) in(v *fastjson.Value, level int) (found bool) {
 		})
 	}
 	return found
+}
+
+// bytesOf returns the text that an array consists of byte by byte, or nil. journald
+// writes a text so in which a character is that cannot be printed.
+func bytesOf(elements []*fastjson.Value) []byte {
+	text := make([]byte, 0, len(elements))
+	for _, element := range elements {
+		n, err := element.Int()
+		if err != nil || n < 0 || n > 255 {
+			return nil
+		}
+		text = append(text, byte(n))
+	}
+	if len(text) == 0 {
+		return nil
+	}
+	return text
 }
 
 // text reports whether there are events in a text, and hands them on. Why something

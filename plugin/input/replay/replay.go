@@ -10,6 +10,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -45,7 +46,7 @@ type Options struct {
 
 // Replay reads a file, or the files in a directory, to their end. A file holds
 // one JSON text a line, or JSON texts that are spread over lines; a file whose
-// name ends in .gz is unpacked.
+// name ends in .gz, or that begins as such a one, is unpacked.
 type Replay struct {
 	files   []string
 	maxLine int
@@ -171,10 +172,19 @@ func (r *Replay) replay(ctx context.Context, path string) error {
 	}
 	defer file.Close()
 	counted := &counter{ctx: ctx, file: file, count: &r.done}
+	source := bufio.NewReaderSize(counted, batchSize)
 	if !strings.HasSuffix(path, ".gz") {
-		return r.read(ctx, counted)
+		// An error is that of reading, and shows again there.
+		first, _ := source.Peek(len(gzipHead))
+		if string(first) != gzipHead {
+			if err := unreadable(source); err != nil {
+				r.malformed(err)
+				return nil
+			}
+			return r.read(ctx, source)
+		}
 	}
-	unpacked, err := gzip.NewReader(bufio.NewReaderSize(counted, batchSize))
+	unpacked, err := gzip.NewReader(source)
 	if err == nil {
 		err = r.read(ctx, unpacked)
 	}
@@ -185,6 +195,31 @@ func (r *Replay) replay(ctx context.Context, path string) error {
 		return nil
 	}
 	return err
+}
+
+// gzipHead is what a file begins with that is packed with gzip.
+const gzipHead = "\x1f\x8b"
+
+// otherHeads are what files begin with that hold events in a form that is not read.
+var otherHeads = []struct{ head, form string }{
+	{"\x28\xb5\x2f\xfd", "packed with zstd: unpack it with zstd -d"},
+	{"\xfd7zXZ\x00", "packed with xz: unpack it with xz -d"},
+	{"BZh91A", "packed with bzip2: unpack it with bzip2 -d"},
+	{"PK\x03\x04", "packed with zip: unpack it"},
+	{"\xff\xfe", "text in UTF-16: convert it with iconv -f UTF-16 -t UTF-8"},
+	{"\xfe\xff", "text in UTF-16: convert it with iconv -f UTF-16 -t UTF-8"},
+}
+
+// unreadable says why a file cannot be read by what it begins with, and what to do, or
+// returns nil.
+func unreadable(source *bufio.Reader) error {
+	first, _ := source.Peek(6)
+	for _, other := range otherHeads {
+		if strings.HasPrefix(string(first), other.head) {
+			return errors.New(other.form)
+		}
+	}
+	return nil
 }
 
 // counter counts what is read, and ends reading when ctx ends.

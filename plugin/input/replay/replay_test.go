@@ -94,6 +94,10 @@ func TestFile(t *testing.T) {
 		{"container's log", "a.log", cri + "stderr F I1122 12:00:00.000000 1 server.go:1] started\n" +
 			cri + "stdout P " + audit("1")[:20] + "\n" + cri + "stdout F " + audit("1")[20:] + "\n", "1", 0},
 		{"packed", "a.gz", packed(audit("1") + "\n" + audit("2") + "\n"), "1 2", 0},
+		{"packed, under another name", "audit.log-20261126", packed(audit("1")+"\n") + packed(audit("2")+"\n"), "1 2", 0},
+		{"packed with zstd", "a.zst", "\x28\xb5\x2f\xfd\x04\x00\n\n\n", "", 1},
+		{"packed with xz", "a.xz", "\xfd7zXZ\x00\x00\x04\n\n", "", 1},
+		{"text of Windows", "a.json", "\xff\xfe{\x00\"\x00\n\x00}\x00", "", 1},
 		{"packed, cut off", "a.gz", packed(audit("1") + "\n")[:60], "", 1},
 		{"not packed", "a.gz", audit("1"), "", 1},
 	} {
