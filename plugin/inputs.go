@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path"
 	"strings"
 
 	"github.com/containerapi/containerapi/plugin/config"
@@ -29,12 +30,16 @@ var dockerPorts = []uint16{2375, 2376}
 // commas, or nothing for the local Docker Engine.
 func openInputs(params string, c config.Config) ([]pipeline.Input, error) {
 	var inputs []pipeline.Input
+	if strings.TrimSpace(params) == "" {
+		params = "docker://"
+	}
+	named := make(map[string]bool)
 	for part := range strings.SplitSeq(params, ",") {
 		part = strings.TrimSpace(part)
-		if part == "" {
-			part = "docker://"
-		}
 		u, err := url.Parse(part)
+		if err == nil {
+			err = nameOnce(part, u, named)
+		}
 		var opened []pipeline.Input
 		switch {
 		case err != nil:
@@ -52,6 +57,23 @@ func openInputs(params string, c config.Config) ([]pipeline.Input, error) {
 		inputs = append(inputs, opened...)
 	}
 	return inputs, nil
+}
+
+// nameOnce notes what an input is called, and refuses one that is there already: each of
+// its acts would raise two alerts.
+func nameOnce(part string, u *url.URL, named map[string]bool) error {
+	if part == "" {
+		return errors.New("there is no input on one side of a comma; the Docker Engine of this host is docker://")
+	}
+	name := u.Scheme + "://" + u.Host + path.Join("/", u.Path)
+	if u.Scheme == "" {
+		name = path.Clean(part) // a name in which each sign stands for itself
+	}
+	if named[name] {
+		return fmt.Errorf("%s stands there twice", part)
+	}
+	named[name] = true
+	return nil
 }
 
 // openInput opens an input that is no Docker Engine.
