@@ -11,6 +11,10 @@ import (
 // secretCommands are commands as people and tools write them. § stands for a secret
 // of any form; what is between « and » is one of a known format.
 const secretCommands = `
+appctl user add bob password §
+appctl set passphrase §
+jq --arg password § .
+jq -n --arg db_token § '{t: $db_token}'
 mysql -u root -p§ shop
 mysql -uroot -p'§' -e 'select 1'
 mysqldump --user=root --password=§ --all-databases
@@ -392,6 +396,10 @@ echo '-----BEGIN RSA PRIVATE KEY-----«MIIEowIBAAKCAQEA0x»-----END RSA PRIVATE 
 
 // plainCommands come out as they went in.
 const plainCommands = `
+grep -ri password config.yaml
+appctl reset password --force
+appctl get password /etc/app.conf
+jq --arg name web .
 ls -la --color=auto /var/lib
 cat /run/secrets/kubernetes.io/serviceaccount/token
 cat /run/secrets/db-password /etc/passwd

@@ -348,6 +348,12 @@ func (j *judge) argument(w *word, i int, words []*word) {
 	case last == "password" && j.login: // of a .netrc
 		w.hideAll()
 		return
+	case (last == "password" || last == "passwd" || last == "passphrase") && !readsText[j.name] && !isHarmless(c) && !isReference(c):
+		w.hideAll() // of a program that nobody here knows
+		return
+	case i >= 2 && words[i-2].content == "--arg" && pairName(j.last): // of jq
+		w.hideAll()
+		return
 	case w.quoted && (last == "password" || last == "passwd" || last == "passphrase" || last == "secret" || last == "="):
 		if last != "=" || j.secret || i >= 2 && secretName(words[i-2].content) {
 			w.hideAll()

@@ -237,7 +237,42 @@ func shownPath(path string) string {
 		}
 		path = strings.Join(segments, "/")
 	}
-	return shownEscaped(path, url.PathEscape)
+	return shownEscaped(withoutNamed(path), url.PathEscape)
+}
+
+// withoutNamed returns a path in which the segment behind one that is called password,
+// or like one, is hidden: /set/password/hunter2.
+func withoutNamed(path string) string {
+	var b strings.Builder
+	kept, secret := 0, false // what of path is in b, and whether the segment is to be hidden
+	for from := 0; from < len(path); {
+		end := len(path)
+		if next := strings.IndexByte(path[from:], '/'); next >= 0 {
+			end = from + next
+		}
+		if secret && end > from {
+			b.WriteString(path[kept:from])
+			b.WriteString(hidden)
+			kept = end
+		}
+		secret = namesSecret(path[from:end])
+		from = end + 1
+	}
+	if kept == 0 {
+		return path
+	}
+	b.WriteString(path[kept:])
+	return b.String()
+}
+
+// namesSecret reports whether a segment of a path is the name of what follows, and
+// nothing else: "token" and "secret" are also kinds of objects.
+func namesSecret(segment string) bool {
+	switch strings.ToLower(segment[:min(len(segment), maxChoice)]) {
+	case "password", "passwd", "pwd", "passphrase", "apikey", "api_key", "api-key", "access_token", "refresh_token", "client_secret":
+		return true
+	}
+	return false
 }
 
 // shownEscaped returns a part of a URL without what may be a secret: as it was

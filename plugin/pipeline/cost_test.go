@@ -61,7 +61,7 @@ var texts = map[string]string{
 
 // parts are what a text is made of that is to cost much.
 var parts = []string{
-	"x", `\u0026`, "&", "=", "&command=", "&command=a", "&%63ommand=%26", "pass-", "pass=x ", "-", "--password ", "a=b&", "%", "%2f", "/", "../", "//", "://a:b@",
+	"/password/x", "x", `\u0026`, "&", "=", "&command=", "&command=a", "&%63ommand=%26", "pass-", "pass=x ", "-", "--password ", "a=b&", "%", "%2f", "/", "../", "//", "://a:b@",
 	" ", "'", "$(", "`", ";", "|", "sh -c ", "eyJhbGciOi.", "e", `\"`, `\\`, "\U0001f600", "\u202e", `\ud800`, "A_B=", "-u a:", "mysql -p", "bearer ", `","`, `\n`, "0", ":",
 	"curl -u a:b -H 'A: b' ", "IDENTIFIED BY 'x' ", "1Q~", "12345678:", ".atlasv1.", `auth('a','`, `['password']=`, "x-token:",
 }
