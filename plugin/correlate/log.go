@@ -276,10 +276,12 @@ func (r *entry) names(d *event.Docker) bool {
 		return true
 	case r.Container != "":
 		return r.Container == d.Container.ID
-	case strings.HasPrefix(d.ActorID, r.ID):
+	// The id of a volume is its name, which nobody shortens.
+	case d.Type != "volume" && strings.HasPrefix(d.ActorID, r.ID):
 		return true
-	}
-	if d.Type != "image" {
+	case d.Type == "plugin":
+		return d.ActorName == r.ID+":latest"
+	case d.Type != "image":
 		return false
 	}
 	// An image with and without its tag. Where the event has an id only,
