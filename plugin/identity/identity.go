@@ -39,6 +39,8 @@ const (
 	// Environment: a variable made the loader load other files, or the
 	// environment could not be read.
 	Environment Reason = "environment"
+	// Library: it loaded code of a file that is not root's, whatever made it.
+	Library Reason = "library"
 	// Traced: another process controls it, or did.
 	Traced Reason = "traced"
 	// Memory: another process wrote into its memory.
@@ -113,6 +115,8 @@ func (c *Checker) Program(p *tap.Process) Reason {
 		return Traced
 	case p.Code&tap.CodeWritten != 0:
 		return Memory
+	case p.Code&tap.CodeLoaded != 0:
+		return Library
 	case p.UserNamespace:
 		return Namespace
 	}

@@ -7,6 +7,7 @@
 #include "kernel.bpf.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include "code.bpf.h"
 #include "mark.bpf.h"
 #include "process.bpf.h"
 #include "ring.bpf.h"
@@ -18,9 +19,14 @@
 #define SCANNED 128      /* descriptors looked at for watched sockets */
 #define SENDS_A_LOOK 1024 /* sends elsewhere for each look whether a sharer still is one */
 
+/* Another one where another process sends, and where it is the same but other
+ * code can be in it by now. */
 static __always_inline __u64 sender_id(struct task_struct *task)
 {
-	return (__u64)BPF_CORE_READ(task, tgid) << 32 | (__u32)BPF_CORE_READ(task, self_exec_id);
+	__u32 tgid = BPF_CORE_READ(task, tgid);
+	__u8 *code = code_of(tgid);
+
+	return (__u64)tgid << 32 | (__u64)(code ? *code : 0) << 24 | (BPF_CORE_READ(task, self_exec_id) & 0xffffff);
 }
 
 /* Records that the current process is at the client's end. On TCP the addresses

@@ -41,12 +41,23 @@ static __always_inline __u8 *code_of(__u32 tgid)
 	return codes ? &codes->of[tgid & (PIDS_A_PAGE - 1)] : NULL;
 }
 
+/* A client that what is noted of is reported again when it sends. */
 static __always_inline void note(__u32 tgid, __u8 what)
 {
 	__u8 *code = code_of(tgid);
 
-	if (code)
-		*code |= what;
+	if (!code || (*code & what) == what)
+		return;
+	*code |= what;
+	if (mark_of(tgid) == MARK_CLIENT)
+		watch(tgid, MARK_SHARER);
+}
+
+static __always_inline bool queues(__u32 tgid)
+{
+	__u8 *code = code_of(tgid);
+
+	return code && *code & CODE_QUEUES;
 }
 
 /* LD_PRELOAD, LD_AUDIT, LD_LIBRARY_PATH and the others of ld.so(8), and the one
@@ -96,6 +107,8 @@ static __always_inline void note_exec(struct task_struct *task, __u32 tgid)
 
 	if (!code || !mm)
 		return;
+	/* A queue can be kept. */
+	known |= *code & CODE_QUEUES;
 	if (BPF_CORE_READ(task, ptrace))
 		known |= CODE_TRACED;
 	/* A program that is not root's is on no list. */
@@ -197,6 +210,27 @@ static __always_inline int on_prctl(__u64 option, __u64 what, long ret)
 {
 	if (!ret && option == PR_SET_MM && (what == PR_SET_MM_EXE_FILE || what == PR_SET_MM_MAP))
 		note(bpf_get_current_pid_tgid() >> 32, CODE_RENAMED);
+	return 0;
+}
+
+/* Whether a file is root's alone to make: as for the bit that would run it with
+ * root's rights, its owner counts where only root can have mounted it. */
+static __always_inline bool is_of_root(struct file *file)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+
+	return !BPF_CORE_READ(inode, i_uid.val) && !(BPF_CORE_READ(inode, i_mode) & S_IWOTH) &&
+	       !(BPF_CORE_READ(file, f_path.mnt, mnt_flags) & MNT_NOSUID) && !BPF_CORE_READ(inode, i_sb, s_user_ns, level);
+}
+
+/* The current process mapped code: a loader does so, whatever made it, also
+ * where another process opened the file for it. */
+__noinline int on_map(__u64 mapped)
+{
+	struct file *file = (void *)mapped;
+
+	if (file && !is_of_root(file))
+		note(bpf_get_current_pid_tgid() >> 32, CODE_LOADED);
 	return 0;
 }
 

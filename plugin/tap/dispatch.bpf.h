@@ -14,19 +14,34 @@
 #include "socket.bpf.h"
 #include "syscall.bpf.h"
 
+/* Whether a mapping is of a file's code. */
+static __always_inline bool maps_code(__u64 protection, __u64 flags)
+{
+	return protection & PROT_EXEC && !(flags & MAP_ANONYMOUS);
+}
+
 /* Whether a system call that everyone makes often is over for the tap: a file that
- * is opened to be read, and what means something in a 32-bit process only. */
+ * is opened to be read, memory that is no code, a queue of who has one, and what
+ * means something in a 32-bit process only. */
 static __always_inline bool concerns_nobody(struct pt_regs *regs, __u64 nr)
 {
 #if defined(__TARGET_ARCH_x86)
 	struct task_struct *task = (void *)bpf_get_current_task();
+#endif
 
+	if ((ops[nr] & ~OP_OF_ANYONE) == OP_QUEUE)
+		return queues(bpf_get_current_pid_tgid() >> 32);
+#if defined(__TARGET_ARCH_x86)
 	if (nr == 2)
 		return !(ARG1(regs) & O_ACCMODE);
 	if (nr == 257)
 		return !(ARG2(regs) & O_ACCMODE);
+	if (nr == 9)
+		return !maps_code(ARG2(regs), ARG3(regs));
 	return ops[nr] == (OP_IA32 | OP_OF_ANYONE) && !(BPF_CORE_READ(task, thread_info.status) & TS_COMPAT);
 #else
+	if (nr == 222)
+		return !maps_code(ARG2(regs), ARG3(regs));
 	return nr == 56 && !(ARG2(regs) & O_ACCMODE);
 #endif
 }
@@ -51,6 +66,8 @@ static __always_inline int on_ia32(struct pt_regs *regs, long ret)
 		return on_prctl(regs->bx, regs->cx, ret);
 	case 348:
 		return on_vm_write(regs->bx, ret);
+	case 192:
+		return maps_code(regs->dx, regs->si) ? on_map((__u64)file_of(regs->di)) : 0;
 	case 102:
 		if (fd != 3 /* SYS_CONNECT */ ||
 		    bpf_probe_read_user(&fd, sizeof(fd), (void *)(regs->cx & 0xffffffffUL)))
@@ -166,6 +183,11 @@ static __noinline int on_exit(__u64 *ctx, __u32 op)
 		return on_prctl(ARG0(regs), c.arg1, c.ret);
 	case OP_OPEN:
 		return c.ret >= 0 ? on_open((__u64)file_of(c.ret)) : 0;
+	case OP_QUEUE:
+		note(bpf_get_current_pid_tgid() >> 32, CODE_QUEUES);
+		return 0;
+	case OP_MAP:
+		return on_map((__u64)file_of(ARG4(regs)));
 #if defined(__TARGET_ARCH_x86)
 	case OP_IA32:
 		return on_ia32(regs, c.ret);

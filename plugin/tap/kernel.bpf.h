@@ -53,9 +53,13 @@ enum {
 #define PROC_SUPER_MAGIC 0x9fa0
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
+#define S_IWOTH 0002
 #define SOL_SOCKET 1
 #define SCM_RIGHTS 1
 #define MSG_PEEK 2
+#define PROT_EXEC 4
+#define MAP_ANONYMOUS 0x20
+#define MNT_NOSUID 1
 
 /* What msghdr, iovec and cmsghdr are to a 64-bit process. */
 struct user_msghdr {
@@ -126,9 +130,14 @@ struct qstr {
 	const unsigned char *name;
 };
 
+struct user_namespace {
+	int level;
+};
+
 struct super_block {
 	__u32 s_dev;
 	unsigned long s_magic;
+	struct user_namespace *s_user_ns;
 };
 
 struct inode {
@@ -150,6 +159,7 @@ struct dentry {
 
 struct vfsmount {
 	struct dentry *mnt_root;
+	int mnt_flags;
 };
 
 struct mount {
@@ -186,10 +196,6 @@ struct in6_addr {
 
 struct ns_common {
 	unsigned int inum;
-};
-
-struct user_namespace {
-	int level;
 };
 
 struct xarray {

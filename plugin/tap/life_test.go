@@ -175,6 +175,41 @@ func TestTapSocketMadeAgain(t *testing.T) {
 	c.client(t, "GET /new ", pid)
 }
 
+// An engine whose socket is given another name serves it still, also while another
+// socket has the old one.
+func TestTapSocketMoved(t *testing.T) {
+	dir := t.TempDir()
+	path, moved := filepath.Join(dir, "s.sock"), filepath.Join(dir, "moved.sock")
+	server := taptest.StartServer(t, "unix", path)
+	c := watch(t, Socket{Path: path})
+	if err := os.Rename(path, moved); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Watch([]Socket{{Path: path}}); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("watching a socket that was moved: %v", err)
+	}
+	pid, _ := taptest.Run(t, taptest.Helper(t, "get", moved, "/moved"))
+	c.client(t, "GET /moved ", pid)
+
+	taptest.StartServer(t, "unix", path)
+	if err := c.Watch([]Socket{{Path: path}}); err != nil {
+		t.Fatal(err)
+	}
+	for name, at := range map[string]string{"/again": moved, "/other": path} {
+		pid, _ = taptest.Run(t, taptest.Helper(t, "get", at, name))
+		c.client(t, "GET "+name+" ", pid)
+	}
+	// The number of its file can be another's once nobody serves it.
+	server.Stop()
+	c.wait(t, "exit of the server", func(r Record) bool { return r.Kind == Exit && int(r.PID) == server.PID })
+	if err := c.Refresh(); err != nil {
+		t.Fatal(err)
+	}
+	if served, err := c.stillServed(); err != nil || len(served) != 1 {
+		t.Errorf("%d sockets are watched, %v", len(served), err)
+	}
+}
+
 func TestTapNoSocket(t *testing.T) {
 	tap := loadTest(t, Options{})
 	path := filepath.Join(t.TempDir(), "file")

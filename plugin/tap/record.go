@@ -184,6 +184,9 @@ const (
 	CodeWritten = Code(tapCodeCODE_WRITTEN)
 	// CodeRenamed: it chose by prctl(2) what its executable is said to be.
 	CodeRenamed = Code(tapCodeCODE_RENAMED)
+	// CodeLoaded: it mapped code of a file that is not root's, or of one that
+	// lies where others than root can have mounted files.
+	CodeLoaded = Code(tapCodeCODE_LOADED)
 )
 
 // String says all on one line but what was read and command lines, which can

@@ -40,16 +40,16 @@ static __noinline struct sock *sock_of(__u32 fd)
 	return sock_of_file(file_of(fd));
 }
 
-static __always_inline bool is_watched_file(struct dentry *dentry)
+static __always_inline __u8 *watched_file(struct dentry *dentry)
 {
 	struct file_key key = {};
 	struct inode *inode;
 
 	if (!dentry)
-		return false;
+		return NULL;
 	inode = BPF_CORE_READ(dentry, d_inode);
 	if (!inode)
-		return false;
+		return NULL;
 	key.ino = BPF_CORE_READ(inode, i_ino);
 	key.dev = BPF_CORE_READ(inode, i_sb, s_dev);
 	return bpf_map_lookup_elem(&files, &key);
@@ -110,10 +110,10 @@ __noinline int role_of_address(__u64 address, __u32 mark)
 		return ROLE_NONE;
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if (family == AF_UNIX) {
-		if (is_watched_file(BPF_CORE_READ((struct unix_sock *)sk, path.dentry)))
+		if (watched_file(BPF_CORE_READ((struct unix_sock *)sk, path.dentry)))
 			return ROLE_SERVER;
 		peer = (struct unix_sock *)BPF_CORE_READ((struct unix_sock *)sk, peer);
-		if (peer && is_watched_file(BPF_CORE_READ(peer, path.dentry)))
+		if (peer && watched_file(BPF_CORE_READ(peer, path.dentry)))
 			return ROLE_CLIENT;
 	} else if (family == AF_INET || family == AF_INET6) {
 		if (mark == MARK_ENGINE && watched_port(local_port(sk)))

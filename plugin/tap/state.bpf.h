@@ -63,7 +63,7 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
-/* The listening sockets: files, and TCP ports with whether an engine was seen to
+/* The listening sockets, files and TCP ports, with whether an engine was seen to
  * serve one. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -103,8 +103,8 @@ struct {
 	__type(value, __u64);
 } descriptors SEC(".maps");
 
-/* Who used the clients' ends last: by the address of the sock, the pid and how
- * often it executed a program. */
+/* Who used the clients' ends last: by the address of the sock, the pid, its enum
+ * code and how often it executed a program. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);

@@ -33,6 +33,8 @@ enum op {
 	OP_VM_WRITE, /* pid */
 	OP_PRCTL,    /* option, what */
 	OP_OPEN,
+	OP_MAP, /* address, size, protection, flags, fd */
+	OP_QUEUE,
 	OP_SENDS = 0x40,     /* can send what a client has to say */
 	OP_OF_ANYONE = 0x80, /* also looked at in processes that are not */
 };
@@ -64,9 +66,14 @@ static const __u8 ops[SYSCALLS] = {
 	[2] = OP_OPEN | OP_OF_ANYONE,
 	[257] = OP_OPEN | OP_OF_ANYONE, /* openat */
 	[437] = OP_OPEN | OP_OF_ANYONE, /* openat2 */
+	[9] = OP_MAP | OP_OF_ANYONE,
+	[425] = OP_QUEUE | OP_OF_ANYONE, /* io_uring_setup */
+	[426] = OP_QUEUE | OP_OF_ANYONE, /* io_uring_enter */
+	[206] = OP_QUEUE | OP_OF_ANYONE, /* io_setup */
+	[209] = OP_QUEUE | OP_OF_ANYONE, /* io_submit */
 	/* A 32-bit process' socketcall and connect, and what it can do to another:
-	 * open, ptrace, prctl, openat, process_vm_writev. They are getuid, fstat,
-	 * msync, iopl and preadv in a 64-bit one. */
+	 * open, ptrace, prctl, openat, process_vm_writev, and mmap2. They are getuid,
+	 * fstat, msync, iopl, preadv and lgetxattr in a 64-bit one. */
 	[102] = OP_IA32 | OP_OF_ANYONE,
 	[362] = OP_IA32 | OP_OF_ANYONE,
 	[5] = OP_IA32 | OP_OF_ANYONE,
@@ -74,6 +81,7 @@ static const __u8 ops[SYSCALLS] = {
 	[172] = OP_IA32 | OP_OF_ANYONE,
 	[295] = OP_IA32 | OP_OF_ANYONE,
 	[348] = OP_IA32 | OP_OF_ANYONE,
+	[192] = OP_IA32 | OP_OF_ANYONE,
 #elif defined(__TARGET_ARCH_arm64)
 	[203] = OP_CONNECT | OP_OF_ANYONE,
 	[202] = OP_ACCEPT | OP_OF_ANYONE,
@@ -99,6 +107,11 @@ static const __u8 ops[SYSCALLS] = {
 	[167] = OP_PRCTL | OP_OF_ANYONE,
 	[56] = OP_OPEN | OP_OF_ANYONE,  /* openat */
 	[437] = OP_OPEN | OP_OF_ANYONE, /* openat2 */
+	[222] = OP_MAP | OP_OF_ANYONE,
+	[425] = OP_QUEUE | OP_OF_ANYONE, /* io_uring_setup */
+	[426] = OP_QUEUE | OP_OF_ANYONE, /* io_uring_enter */
+	[0] = OP_QUEUE | OP_OF_ANYONE, /* io_setup */
+	[2] = OP_QUEUE | OP_OF_ANYONE, /* io_submit */
 #endif
 };
 
@@ -108,6 +121,7 @@ static const __u8 ops[SYSCALLS] = {
 #define ARG1(regs) ((regs)->si)
 #define ARG2(regs) ((regs)->dx)
 #define ARG3(regs) ((regs)->r10)
+#define ARG4(regs) ((regs)->r8)
 #define TS_COMPAT 2
 #else
 #define SYSCALL_NR(regs) ((__u32)(regs)->syscallno)
@@ -115,6 +129,7 @@ static const __u8 ops[SYSCALLS] = {
 #define ARG1(regs) ((regs)->regs[1])
 #define ARG2(regs) ((regs)->regs[2])
 #define ARG3(regs) ((regs)->regs[3])
+#define ARG4(regs) ((regs)->regs[4])
 #endif
 
 /* A system call that moved bytes. */

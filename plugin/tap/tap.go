@@ -10,10 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/bits"
 	"net/netip"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -75,6 +77,11 @@ type Tap struct {
 	holders *link.Iter
 	reader  *ringbuf.Reader
 	sample  ringbuf.Record
+	// sends says that the kernel has the tracepoint of TapSent.
+	sends bool
+	// named are the unix sockets that are asked for.
+	named    map[tapFileKey]bool
+	watching sync.Mutex
 }
 
 // Load loads the tap and attaches it, watching nothing yet. The process that
@@ -96,13 +103,17 @@ func Load(o Options) (*Tap, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load request tap: %w", err)
 	}
+	t := &Tap{sends: traces("sock_send_length")}
+	if !t.sends {
+		// It is loaded with the others, and attached to nothing.
+		spec.Programs[tapProgTapSent].AttachTo = spec.Programs[tapProgTapTcpState].AttachTo
+	}
 	if o.RingSize > 0 {
 		spec.Maps[tapMapRing].MaxEntries = ringSize(o.RingSize)
 	}
 	// From 5.11 on the limit does not count. Before, the load says whether it
 	// was too low.
 	_ = rlimit.RemoveMemlock()
-	t := &Tap{}
 	if err := t.load(spec); err != nil {
 		t.Close()
 		return nil, fmt.Errorf("load request tap: %w", explain(err))
@@ -131,7 +142,11 @@ func (t *Tap) load(spec *ebpf.CollectionSpec) error {
 }
 
 func (t *Tap) attach() error {
-	for _, p := range []*ebpf.Program{t.objects.TapExit, t.objects.TapExec, t.objects.TapFork, t.objects.TapTcpState, t.objects.TapSysExit} {
+	programs := []*ebpf.Program{t.objects.TapExit, t.objects.TapExec, t.objects.TapFork, t.objects.TapTcpState, t.objects.TapSysExit}
+	if t.sends {
+		programs = append(programs, t.objects.TapSent)
+	}
+	for _, p := range programs {
 		l, err := link.AttachTracing(link.TracingOptions{Program: p, AttachType: ebpf.AttachTraceRawTp})
 		if err != nil {
 			return fmt.Errorf("attach %s: %w", p, err)
@@ -148,6 +163,16 @@ func (t *Tap) detach() error {
 	}
 	t.links = nil
 	return errors.Join(errs...)
+}
+
+// traces reports whether the kernel has a tracepoint. Its type is named after it.
+func traces(tracepoint string) bool {
+	kernel, err := btf.LoadKernelSpec()
+	if err != nil {
+		return false // the load says why
+	}
+	_, err = kernel.AnyTypeByName("btf_trace_" + tracepoint)
+	return err == nil
 }
 
 // ringSize rounds up to what BPF_MAP_TYPE_RINGBUF takes.
@@ -211,7 +236,8 @@ func (t *Tap) markHolders() error {
 // Watch replaces the watched sockets. A unix socket is the file that the path
 // leads to now: call Watch again when it was re-created. Paths that do not
 // exist are an error wrapping [os.ErrNotExist], and the others are watched all
-// the same. Connections that are open already are seen from now on.
+// the same. Connections that are open already are seen from now on. A unix socket
+// that was watched stays so while a process serves it, wherever it was moved.
 //
 // A port counts only where an engine serves it: a process that accepts what
 // comes to one of the paths. If none of the paths exists, that is a process of
@@ -233,14 +259,18 @@ func (t *Tap) Watch(sockets []Socket) error {
 		}
 		files[key] = true
 	}
-	if len(files) == 0 {
+	t.watching.Lock()
+	defer t.watching.Unlock()
+	t.named = files
+	watched, err := t.watchFiles()
+	if err != nil {
+		return err
+	}
+	if watched == 0 {
 		only = 1
 	}
 	if err := t.objects.OnlyPorts.Set(only); err != nil {
 		return fmt.Errorf("watch ports: %w", err)
-	}
-	if err := replaceKeys(t.objects.Files, files); err != nil {
-		return fmt.Errorf("watch sockets: %w", err)
 	}
 	if err := replaceKeys(t.objects.Ports, ports); err != nil {
 		return fmt.Errorf("watch ports: %w", err)
@@ -249,6 +279,52 @@ func (t *Tap) Watch(sockets []Socket) error {
 		return err
 	}
 	return errors.Join(errs...)
+}
+
+// watchFiles makes the watched unix sockets those that were asked for and those that
+// were watched before and are served still, and returns how many that are.
+func (t *Tap) watchFiles() (int, error) {
+	files, err := t.stillServed()
+	if err != nil {
+		return 0, err
+	}
+	maps.Copy(files, t.named)
+	if err := replaceKeys(t.objects.Files, files); err != nil {
+		return 0, fmt.Errorf("watch sockets: %w", err)
+	}
+	return len(files), nil
+}
+
+// stillServed returns the watched unix sockets that a process has.
+func (t *Tap) stillServed() (map[tapFileKey]bool, error) {
+	var key tapFileKey
+	var watched []tapFileKey
+	var served uint8
+	entries := t.objects.Files.Iterate()
+	for entries.Next(&key, &served) {
+		watched = append(watched, key)
+	}
+	if err := entries.Err(); err != nil {
+		return nil, fmt.Errorf("watch sockets: %w", err)
+	}
+	for _, key := range watched {
+		if err := t.objects.Files.Update(key, uint8(0), ebpf.UpdateExist); err != nil {
+			return nil, fmt.Errorf("watch sockets: %w", err)
+		}
+	}
+	if err := t.markHolders(); err != nil {
+		return nil, err
+	}
+	files := make(map[tapFileKey]bool)
+	for _, key := range watched {
+		if err := t.objects.Files.Lookup(key, &served); err != nil {
+			return nil, fmt.Errorf("watch sockets: %w", err)
+		}
+		if served == 1 {
+			files[key] = true
+		}
+	}
+	return files, nil
 }
 
 // Refresh looks for the ports of engines again if one began or ended since.
@@ -260,6 +336,11 @@ func (t *Tap) Refresh() error {
 	}
 	if changes == checked {
 		return nil
+	}
+	t.watching.Lock()
+	defer t.watching.Unlock()
+	if _, err := t.watchFiles(); err != nil {
+		return err
 	}
 	return t.findEngines()
 }

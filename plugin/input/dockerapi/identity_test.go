@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -65,7 +66,98 @@ def stack(pid):
             return int(line.split("-")[1].split(" ")[0], 16) - 4096
 # It connects once the end of its input came.
 def waiting(): return subprocess.Popen(curl + ["-K", "-"], stdin=subprocess.PIPE)
+# It connected, and sends what it is given.
+def sending(path):
+    p = subprocess.Popen(curl[:-1] + ["-X", "POST", "-T", "-", "http://x/" + path], stdin=subprocess.PIPE)
+    time.sleep(0.3)
+    return p
+end = b"0\r\n\r\nGET /%NAME% HTTP/1.1\r\nHost: x\r\n\r\n"
+# The connection of a child, as a descriptor of this process.
+def connection(p):
+    pidfd = os.pidfd_open(p.pid)
+    for n in range(3, 20):
+        fd = libc.syscall(438, pidfd, n, 0)
+        if fd < 0: continue
+        try:
+            if socket.socket(fileno=os.dup(fd)).getpeername() == sock: return fd
+        except OSError: pass
+        os.close(fd)
+    raise OSError("no connection")
 `
+
+// supervised runs curl so that this process opens files for it: it is given a copy
+// of one of its libraries.
+const supervised = `
+import fcntl, select, struct
+there, here = os.pipe(), os.pipe()
+pid = os.fork()
+if pid == 0:
+    check(libc.prctl(38, 1, 0, 0, 0) == 0)
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *i) for i in
+        [(0x20, 0, 0, 0), (0x15, 0, 1, 257), (6, 0, 0, 0x7fc00000), (6, 0, 0, 0x7fff0000)]))
+    n = libc.syscall(317, 1, 8, struct.pack("HxxxxxxP", 4, ctypes.addressof(code)))
+    check(n >= 0)
+    os.write(there[1], bytes([n]))
+    os.read(here[0], 1)
+    os.execv(curl[0], curl)
+listener = libc.syscall(438, os.pidfd_open(pid), os.read(there[0], 1)[0], 0)
+check(listener >= 0)
+os.write(here[1], b"x")
+poll = select.poll()
+poll.register(listener, select.POLLIN)
+while not poll.poll(5000)[0][1] & select.POLLHUP:
+    call = bytearray(80)
+    fcntl.ioctl(listener, 0xc0502100, call)
+    of, address = struct.unpack_from("=Q", call)[0], struct.unpack_from("=Q", call, 40)[0]
+    with open("/proc/%d/mem" % pid, "rb", 0) as memory:
+        memory.seek(address)
+        path = memory.read(64).split(b"\0")[0].decode()
+    answer = struct.pack("=QqiI", of, 0, 0, 1)
+    if "libcurl.so" in path:
+        open("libcurl", "wb").write(open(path, "rb").read())
+        copy = os.open("libcurl", os.O_RDONLY)
+        fd = libc.ioctl(listener, ctypes.c_ulong(0x40182103), struct.pack("=QIIII", of, 0, copy, 0, os.O_CLOEXEC))
+        answer = struct.pack("=QqiI", of, fd, 0, 0)
+    fcntl.ioctl(listener, 0xc0182101, answer)
+os.wait()'`
+
+// ring sends on a child's connection with io_uring, from a thread of the kernel.
+const ring = `
+import mmap, struct
+p = sending("begun")
+fd = connection(p)
+params = ctypes.create_string_buffer(120)
+ring = libc.syscall(425, 1, params)
+check(ring >= 0)
+tail, array = struct.unpack_from("II", params, 44)[0], struct.unpack_from("I", params, 64)[0]
+queue = mmap.mmap(ring, array + 64, mmap.MAP_SHARED, offset=0)
+entries = mmap.mmap(ring, 64, mmap.MAP_SHARED, offset=0x10000000)
+data = ctypes.create_string_buffer(end)
+entries[0:28] = struct.pack("=BBHiQQI", 26, 16, 0, fd, 0, ctypes.addressof(data), len(end))
+queue[array:array + 4] = struct.pack("I", 0)
+queue[tail:tail + 4] = struct.pack("I", 1)
+check(libc.syscall(426, ring, 1, 1, 1, 0, 0) == 1)
+time.sleep(0.5)
+p.kill()'`
+
+// submitted does so with the older asynchronous writes.
+const submitted = `
+import struct
+p = sending("begun")
+fd = connection(p)
+context = ctypes.c_ulong()
+check(libc.syscall(206, 1, ctypes.byref(context)) == 0)
+data = ctypes.create_string_buffer(end)
+block = ctypes.create_string_buffer(struct.pack("=QIiHhIQQqQII", 0, 0, 0, 1, 0, fd, ctypes.addressof(data), len(end), 0, 0, 0, 0))
+check(libc.syscall(209, context, 1, ctypes.byref(ctypes.c_void_p(ctypes.addressof(block)))) == 1)
+time.sleep(0.5)
+p.kill()'`
+
+// module makes OpenSSL load a library of the user's, or the one at a path.
+func module(path string) string {
+	return "cp /lib/x86_64-linux-gnu/libm.so.6 own.so; printf '%s\n' openssl_conf=c [c] providers=p [p] m=m [m] module=" + path +
+		" activate=1 >$PWD/%NAME%.cnf; OPENSSL_CONF=$PWD/%NAME%.cnf "
+}
 
 // A genuine program of root's is one only as long as nobody made it do something
 // else: each of these takes an unprivileged user.
@@ -85,6 +177,9 @@ s.recv(9)
 	if err := os.WriteFile(filepath.Join(dir, "get.py"), []byte(request), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	mounted := filepath.Join(dir, "nosuid")
+	taptest.Run(t, exec.Command("sh", "-c", "mkdir "+mounted+" && mount -t tmpfs -o nosuid tmpfs "+mounted+" && cp /lib/x86_64-linux-gnu/libm.so.6 "+mounted))
+	t.Cleanup(func() { taptest.Run(t, exec.Command("umount", mounted)) })
 	r := start(t, Options{Socket: socket})
 	const get = "/usr/bin/curl -s -o /dev/null -m 5 --unix-socket $SOCK http://x/%NAME%"
 	for name, test := range map[string]struct {
@@ -150,6 +245,17 @@ p.send_signal(signal.SIGSTOP)
 open("/proc/%d/mem" % p.pid, "rb", 0).close()
 p.send_signal(signal.SIGCONT)
 p.communicate()'`, ""},
+		"own library":   {module("$PWD/own.so") + get, identity.Library},
+		"root has it":   {module("/lib/x86_64-linux-gnu/libm.so.6") + get, ""},
+		"nosuid mount":  {module("$PWD/nosuid/libm.so.6") + get, identity.Library},
+		"supervised":    {python + supervised, identity.Library},
+		"asks io_uring": {python + ring, identity.Connection},
+		"io_submit":     {python + submitted, identity.Connection},
+		"sends later":   {python + `sending("%NAME%").communicate(b"x")'`, ""},
+		"later mem": {python + `
+p = sending("%NAME%")
+open("/proc/%d/mem" % p.pid, "r+b", 0).close()
+p.communicate(b"x")'`, identity.Memory},
 		"relay":  {`printf 'GET /%NAME% HTTP/1.1\r\nHost: x\r\n\r\n' | timeout 3 docker -H unix://$SOCK --log-level info system dial-stdio >/dev/null || true`, identity.Relay},
 		"hidden": {`printf 'GET /%NAME% HTTP/1.1\r\nHost: x\r\n\r\n' | timeout 3 docker $(yes -- -linfo | head -n 1000) -H unix://$SOCK system dial-stdio >/dev/null || true`, identity.Relay},
 		"of mine": {python + `
@@ -164,6 +270,9 @@ os.wait()
 s.recv(100); s.sendall(b"GET /%NAME% HTTP/1.1\r\nHost: x\r\n\r\n"); s.recv(100)'`, identity.Connection},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if (name == "supervised" || name == "io_submit") && runtime.GOARCH != "amd64" {
+				t.Skip("system calls have other numbers here")
+			}
 			if strings.Contains(test.script, "strace") {
 				taptest.Need(t, "strace")
 			}
