@@ -3,6 +3,7 @@
 package docker
 
 import (
+	"encoding/base64"
 	"strings"
 
 	"github.com/containerapi/containerapi/plugin/event"
@@ -15,6 +16,7 @@ type serviceBody struct {
 	name, image string
 	host        hostConfig
 	seccomp     string
+	profile     string // of seccomp, base64
 	appArmor    string
 	noSELinux   bool
 	plugin      privileges
@@ -32,7 +34,7 @@ func (b *serviceBody) root() *jsonscan.Node {
 				"CapabilityAdd": list(&b.host.capAdd),
 				"Privileges": object(map[string]*jsonscan.Node{
 					"SELinuxContext": object(map[string]*jsonscan.Node{"Disable": flag(&b.noSELinux)}),
-					"Seccomp":        object(map[string]*jsonscan.Node{"Mode": text(&b.seccomp)}),
+					"Seccomp":        object(map[string]*jsonscan.Node{"Mode": text(&b.seccomp), "Profile": text(&b.profile)}),
 					"AppArmor":       object(map[string]*jsonscan.Node{"Mode": text(&b.appArmor)}),
 				}),
 			}),
@@ -49,6 +51,9 @@ func (b *serviceBody) request() hostaccess.Request {
 	b.plugin.add(&r)
 	if b.seccomp == "unconfined" {
 		r.SecurityOptions = append(r.SecurityOptions, "seccomp=unconfined")
+	}
+	if profile, err := base64.StdEncoding.DecodeString(b.profile); err == nil && b.seccomp == "custom" {
+		r.SecurityOptions = append(r.SecurityOptions, "seccomp="+string(profile))
 	}
 	if b.appArmor == "disabled" {
 		r.SecurityOptions = append(r.SecurityOptions, "apparmor=unconfined")

@@ -6,6 +6,7 @@
 package hostaccess
 
 import (
+	"encoding/json"
 	"path"
 	"slices"
 	"strings"
@@ -124,8 +125,9 @@ type Request struct {
 	Volumes []Volume
 	// Found is what package hostfs found at the paths.
 	Found []File
-	// Sockets are the paths of further sockets of the engine.
-	Sockets []string
+	// Sockets are the paths of further sockets of the engine, Data those of
+	// directories in which it keeps its data.
+	Sockets, Data []string
 }
 
 // File is what is at a path of the host, with links followed.
@@ -186,6 +188,24 @@ func (r *Request) Exposes() []string {
 	return listed(found)
 }
 
+// Sources returns the paths of the host that show what containers do not get anyway,
+// as they are written and as they were found, each once and in order.
+func (r *Request) Sources() []string {
+	var list []string
+	for _, p := range r.HostPaths() {
+		if one := (&Request{Paths: []string{p}, Sockets: r.Sockets, Data: r.Data}); len(one.Exposes()) > 0 {
+			list = append(list, hostPath(p))
+		}
+	}
+	for _, f := range r.Found {
+		if one := (&Request{Found: []File{f}, Sockets: r.Sockets, Data: r.Data}); len(one.Exposes()) > 0 {
+			list = append(list, hostPath(f.Path))
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
 // exposeContainers adds what is shown of other containers.
 func (r *Request) exposeContainers(found map[string]bool) {
 	of := map[string]bool{
@@ -219,13 +239,33 @@ func (r *Request) isUnconfined() bool {
 			name, value, _ = strings.Cut(option, ":")
 		}
 		switch name {
-		case "seccomp", "apparmor", "systempaths":
+		case "seccomp":
+			return value == "unconfined" || allowsAll(value)
+		case "apparmor", "systempaths":
 			return value == "unconfined"
 		case "label":
 			return value == "disable" || value == "type:spc_t" || value == "type:unconfined_t"
 		}
 		return false
 	})
+}
+
+// allowsAll reports whether a seccomp profile, of which clients send the text, lets
+// through what it does not name. One that names nothing is none: setupSeccomp in
+// profiles/seccomp of moby/moby.
+func allowsAll(profile string) bool {
+	var p struct {
+		DefaultAction string
+		Syscalls      []json.RawMessage
+	}
+	if json.Unmarshal([]byte(profile), &p) != nil {
+		return false
+	}
+	switch p.DefaultAction {
+	case "SCMP_ACT_ALLOW", "SCMP_ACT_LOG":
+		return true
+	}
+	return p.DefaultAction == "" && len(p.Syscalls) == 0
 }
 
 // isDiskRule reports whether a rule of the device cgroup lets a container make
@@ -295,6 +335,9 @@ func (r *Request) exposePath(found map[string]bool, p string) {
 		if within(hostPath(socket), p) {
 			found[dockerSocket] = true
 		}
+	}
+	if slices.ContainsFunc(r.Data, func(data string) bool { return within(p, data) || within(data, p) }) {
+		found[credentials] = true
 	}
 	if isDisk(p) {
 		found[hostDevices] = true

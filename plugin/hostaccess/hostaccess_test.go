@@ -136,6 +136,18 @@ func TestPath(t *testing.T) {
 	}
 }
 
+func TestSources(t *testing.T) {
+	r := Request{
+		Paths:   []string{"/etc/", "/srv/link", "/usr/share", "/var/run/docker.sock"},
+		Devices: []string{"/dev/sda", "/dev/null"},
+		Found:   []File{{Path: "/home/ann/.ssh"}, {Path: "/usr/share"}, {Path: "/srv/node", Disk: true}, {Path: "/etc"}},
+	}
+	want := []string{"/dev/sda", "/etc", "/home/ann/.ssh", "/run/docker.sock", "/srv/node"}
+	if got := r.Sources(); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestExposes(t *testing.T) {
 	for _, test := range []struct {
 		asked Request
@@ -149,7 +161,11 @@ func TestExposes(t *testing.T) {
 		{Request{IPCMode: "container:web", NetworkMode: "container:web", VolumesFrom: []string{"web"}}, containerVolumes + " " + containerIPC + " " + containerNetwork},
 		{Request{IPCMode: "host", NetworkMode: "host", UserMode: "host"}, hostIPC + " " + hostUser + " " + hostNetwork},
 		{Request{IPCMode: "private", NetworkMode: "bridge", UserMode: ""}, ""},
-		{Request{SecurityOptions: []string{"no-new-privileges", "seccomp={}", "label=user:x"}}, ""},
+		{Request{SecurityOptions: []string{"no-new-privileges", "label=user:x", "seccomp=builtin", "seccomp=/profile.json",
+			`seccomp={"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{"names":["read"],"action":"SCMP_ACT_ALLOW"}]}`}}, ""},
+		{Request{SecurityOptions: []string{"seccomp={}"}}, unconfined},
+		{Request{SecurityOptions: []string{`seccomp:{"syscalls":[],"defaultAction":"SCMP_ACT_ALLOW"}`}}, unconfined},
+		{Request{SecurityOptions: []string{`seccomp={"DEFAULTACTION":"SCMP_ACT_LOG","syscalls":[{"names":["ptrace"],"action":"SCMP_ACT_KILL"}]}`}}, unconfined},
 		{Request{SecurityOptions: []string{"seccomp=unconfined"}}, unconfined},
 		{Request{SecurityOptions: []string{"apparmor:unconfined"}}, unconfined},
 		{Request{SecurityOptions: []string{"label=disable"}, PIDMode: "host"}, hostPID},
@@ -160,6 +176,9 @@ func TestExposes(t *testing.T) {
 		{Request{DeviceRules: []string{"c 1:3 r", "c 10:200 rwm"}}, ""},
 		{Request{DeviceRules: []string{"c *:* rwm"}}, hostDevices},
 		{Request{Found: []File{{Path: "/etc"}, {Path: "/srv/node", Disk: true}, {Path: "/srv/socket", Engine: true}}}, dockerSocket + " " + credentials + " " + hostDevices},
+		{Request{Paths: []string{"/srv/docker/volumes/a/_data"}, Data: []string{"/srv/docker"}}, credentials},
+		{Request{Paths: []string{"/srv"}, Data: []string{"/srv/docker"}}, credentials},
+		{Request{Paths: []string{"/srv/docker-cache"}, Data: []string{"/srv/docker"}}, ""},
 		{Request{Paths: []string{"/srv/engines"}, Sockets: []string{"/srv/engines/one/api"}}, dockerSocket},
 		{Request{Capabilities: []string{"NET_ADMIN", "CHOWN"}}, ""},
 		{Request{Capabilities: []string{"NET_ADMIN", "cap_sys_admin"}}, capabilities},

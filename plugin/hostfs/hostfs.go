@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package hostfs follows the links in paths of the host, as a program on the host
-// would, wherever this one runs. It reads links and what kind of file there is, and
-// opens nothing.
+// would, wherever this one runs, and finds what is mounted there from elsewhere. It
+// reads links, the mount table and what kind of file there is, and opens nothing else.
 package hostfs
 
 import (
@@ -37,6 +37,8 @@ var errHangs = errors.New("the host's file system does not answer")
 // Host is the file system of the host. Its nil value finds nothing.
 type Host struct {
 	root string
+	// mounts is the path of the mount table, "" if there is none.
+	mounts string
 	// looking has room for each goroutine that looks at a path.
 	looking chan struct{}
 }
@@ -47,16 +49,26 @@ type Host struct {
 // none can be seen.
 func Of(pid int) *Host {
 	if pid > 0 {
-		if root := filepath.Join("/proc", strconv.Itoa(pid), "root"); isDirectory(root) {
-			return At(root)
+		if h := seenBy(filepath.Join("/proc", strconv.Itoa(pid))); h != nil {
+			return h
 		}
 	}
 	if proc := Proc(); proc != "" {
-		if root := filepath.Join(proc, "1/root"); isDirectory(root) {
-			return At(root)
-		}
+		return seenBy(filepath.Join(proc, "1"))
 	}
 	return nil
+}
+
+// seenBy returns the file system as a process sees it, by its directory in /proc;
+// nil if that cannot be looked into.
+func seenBy(process string) *Host {
+	root := filepath.Join(process, "root")
+	if !isDirectory(root) {
+		return nil
+	}
+	h := At(root)
+	h.mounts = filepath.Join(process, "mountinfo")
+	return h
 }
 
 // Proc returns the host's /proc: below the directory that the environment variable
@@ -87,12 +99,13 @@ func isDirectory(root string) bool {
 	return err == nil && info.IsDir()
 }
 
-// At returns the file system whose root is at a path.
+// At returns the file system whose root is at a path, without what is mounted in it.
 func At(root string) *Host {
 	return &Host{root: root, looking: make(chan struct{}, maxLooking)}
 }
 
-// Look returns what is at paths of the host, which need not exist. The error says why
+// Look returns what is at paths of the host, which need not exist, and where that
+// belongs if it is mounted there from elsewhere. The error says why
 // not all of them could be looked at by the end of ctx; what was found until then is
 // returned with it. sockets are the paths of the engine's own sockets.
 func (h *Host) Look(ctx context.Context, paths, sockets []string) ([]hostaccess.File, error) {
@@ -108,11 +121,18 @@ func (h *Host) Look(ctx context.Context, paths, sockets []string) ([]hostaccess.
 	go func() {
 		defer func() { <-h.looking }()
 		defer close(files)
-		engine := h.inodes(sockets)
+		engine, mounts := h.inodes(sockets), readMounts(h.mounts)
 		for _, p := range paths {
 			file, ok := h.look(p, engine)
 			if !ok {
 				continue
+			}
+			for _, known := range origins(mounts, file.Path) {
+				select {
+				case files <- hostaccess.File{Path: known}:
+				case <-ctx.Done():
+					return
+				}
 			}
 			select {
 			case files <- file:

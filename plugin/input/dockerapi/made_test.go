@@ -4,6 +4,7 @@ package dockerapi
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,14 +13,21 @@ import (
 	"github.com/containerapi/containerapi/internal/dockertest"
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/meaning"
+	"github.com/containerapi/containerapi/plugin/tap/taptest"
 )
 
 // What the engine made is told, whatever the client wrote, by one act with the
 // process that did it.
 func TestDaemonMade(t *testing.T) {
+	dir, mounts := t.TempDir(), t.TempDir()
+	// The engine has mounts of its own, with those that were there before.
+	bound, parent := filepath.Join(mounts, "bound"), filepath.Join(mounts, "parent")
+	for at, from := range map[string]string{bound: "/", filepath.Join(parent, "below"): "/etc"} {
+		taptest.Run(t, exec.Command("sh", "-c", "mkdir -p "+at+" && mount --bind "+from+" "+at))
+		t.Cleanup(func() { taptest.Run(t, exec.Command("umount", at)) })
+	}
 	d := dockertest.Start(t)
 	r := startBoth(t, d)
-	dir := t.TempDir()
 	link := func(name, to string) string {
 		p := filepath.Join(dir, name)
 		if err := os.Symlink(to, p); err != nil {
@@ -39,6 +47,7 @@ func TestDaemonMade(t *testing.T) {
 	d.Docker("export", "--output="+filepath.Join(dir, "files.tar"), "web")
 	d.Docker("import", "--change=CMD true", filepath.Join(dir, "files.tar"), "other")
 	r.settle(t, d, "before")
+	data := d.Docker("info", "--format={{.DockerRootDir}}")
 	const image = "other"
 	for n, test := range []struct {
 		want string // of each act that exposes something
@@ -49,7 +58,11 @@ func TestDaemonMade(t *testing.T) {
 		{"host_root", []string{"create", "--volume=" + root + ":/x", image}},
 		{"credentials", []string{"create", "--volume=" + relative + ":/x", image}},
 		{"docker_socket", []string{"create", "--volume=" + socket + ":/x", image}},
-		{"docker_socket", []string{"create", "--volume=" + d.Dir + ":/x", image}},
+		{"host_root", []string{"create", "--volume=" + bound + ":/x", image}},
+		{"credentials", []string{"create", "--volume=" + bound + "/etc/ssh:/x", image}},
+		{"credentials", []string{"create", "--volume=" + parent + ":/x", image}},
+		{"credentials", []string{"create", "--volume=" + data + "/volumes:/x", image}},
+		{"docker_socket credentials", []string{"create", "--volume=" + d.Dir + ":/x", image}},
 		{"credentials", []string{"create", "--volume=theirs:/x", image}},
 		{"credentials", []string{"create", "--mount=type=volume,target=/x,volume-driver=local,volume-opt=type=none,volume-opt=o=bind,volume-opt=device=" + etc, image}},
 		{"credentials", []string{"volume", "create", "--opt=type=none", "--opt=o=rbind", "--opt=device=" + etc}},
@@ -128,12 +141,15 @@ func TestDaemonMadeAtStart(t *testing.T) {
 		}
 		return exposes, n
 	}
-	for n := 1; n <= 2; n++ {
+	for n := 1; n <= 4; n++ {
+		if n == 3 {
+			point("/root")
+		}
 		d.Docker("start", id)
 		r.event(t, "the start", func(*event.Event) bool { _, got := started(); return got == n })
 		d.Docker("wait", id)
 	}
-	if exposes, _ := started(); !slices.Equal(exposes, []string{"credentials"}) {
-		t.Errorf("two starts say that %q is exposed, want it once", exposes)
+	if exposes, _ := started(); !slices.Equal(exposes, []string{"credentials", "credentials"}) {
+		t.Errorf("two starts with a link to /etc and two to /root say that %q is exposed, want it once each", exposes)
 	}
 }

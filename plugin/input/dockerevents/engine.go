@@ -56,6 +56,8 @@ type engine struct {
 	// pid is the process that listens on the engine's unix socket, as the last
 	// connection told, 0 if that is not known.
 	pid atomic.Int32
+	// data is the directory where a local engine keeps its data, nil until it said so.
+	data atomic.Pointer[string]
 }
 
 func newEngine(p *endpoint) *engine {

@@ -126,7 +126,7 @@ func (r *reader) restarted(ctx context.Context) bool {
 	return !remembers
 }
 
-// openAddresses returns the engine's id and the addresses at which it listens
+// openAddresses notes where the engine keeps its data, and returns its id and the addresses at which it listens
 // without TLS, such as "tcp://0.0.0.0:2375".
 func (g *engine) openAddresses(ctx context.Context) (id string, addresses []string, err error) {
 	prefix, err := g.prefix(ctx)
@@ -139,14 +139,18 @@ func (g *engine) openAddresses(ctx context.Context) (id string, addresses []stri
 	}
 	defer body.Close()
 	var info struct {
-		ID       string
-		Warnings []string
+		ID            string
+		DockerRootDir string
+		Warnings      []string
 	}
 	if !isJSON(header) {
 		return "", nil, errNotEngine
 	}
 	if err := json.NewDecoder(io.LimitReader(body, maxInfo)).Decode(&info); err != nil {
 		return "", nil, errors.New("the info response cannot be read")
+	}
+	if info.DockerRootDir != "" {
+		g.data.Store(&info.DockerRootDir)
 	}
 	for _, warning := range info.Warnings {
 		found := openAddress.FindStringSubmatch(warning)

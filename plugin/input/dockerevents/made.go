@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"hash/maphash"
 	"io"
 	"net/url"
 	"slices"
@@ -28,6 +29,8 @@ const (
 	lookLimit = time.Second
 	// maxSeen is of how many objects it is remembered what they expose.
 	maxSeen = 4096
+	// maxSources is of how many of an object's paths each is remembered.
+	maxSources = 64
 	// maxVolumes and maxOthers are how many volumes of a container, and how many
 	// other containers that it shares something with, the engine is asked for.
 	maxVolumes, maxOthers = 64, 16
@@ -47,7 +50,8 @@ type made struct {
 	// sockets are the paths of the sockets of a local engine.
 	sockets []string
 	// seen holds what an object was last reported to expose.
-	seen *simplelru.LRU[string, []string]
+	seen *simplelru.LRU[string, shown]
+	seed maphash.Seed
 	// resume is when the engine may be asked again.
 	resume time.Time
 	// owner is what the container of the event that was described last is one of.
@@ -55,12 +59,12 @@ type made struct {
 }
 
 func newMade(g *engine, socket string) *made {
-	m := &made{engine: g}
+	m := &made{engine: g, seed: maphash.MakeSeed()}
 	if socket != "" {
 		m.sockets = []string{socket}
 	}
 	// The only error is a size below one.
-	m.seen, _ = simplelru.NewLRU[string, []string](maxSeen, nil)
+	m.seen, _ = simplelru.NewLRU[string, shown](maxSeen, nil)
 	return m
 }
 
@@ -128,19 +132,38 @@ func (m *made) describe(ctx context.Context, e *event.Event) {
 	d.Request.Unread = err != nil
 	found.Describe(e)
 	m.owner = found.Kind.Owner
-	m.compare(d)
+	m.compare(d, found.Access.Sources())
 }
 
-// compare takes back what is not new.
-func (m *made) compare(d *event.Docker) {
+// shown is what of its host an object exposes: by its name, and by hashes of the
+// paths that do.
+type shown struct {
+	exposes []string
+	sources []uint64
+}
+
+// compare takes back what is not new: the same, of no other path.
+func (m *made) compare(d *event.Docker, sources []string) {
 	r := &d.Request
 	key := seenKey(d)
 	before, known := m.seen.Get(key)
-	exposes := slices.Clone(r.CreateExposes)
-	m.seen.Add(strings.Clone(key), exposes)
-	if known && covers(before, exposes) {
+	now := shown{exposes: slices.Clone(r.CreateExposes), sources: m.hash(sources)}
+	m.seen.Add(strings.Clone(key), now)
+	if known && covers(before.exposes, now.exposes) && covers(before.sources, now.sources) {
 		r.CreateExposes = r.CreateExposes[:0]
 	}
+}
+
+// hash returns what is remembered of paths: of very many that they are these.
+func (m *made) hash(paths []string) []uint64 {
+	if len(paths) > maxSources {
+		paths = []string{strings.Join(paths, "\x00")}
+	}
+	var list []uint64
+	for _, p := range paths {
+		list = append(list, maphash.String(m.seed, p))
+	}
+	return list
 }
 
 // attributed takes back what a service's own event told of the containers that the
@@ -153,15 +176,16 @@ func (m *made) attributed(e *event.Event) {
 	}
 	// As seenKey of the service.
 	before, known := m.seen.Get(owner)
-	e.Repeated = known && covers(before, d.Request.CreateExposes)
+	e.Repeated = known && covers(before.exposes, d.Request.CreateExposes)
 	if !known {
-		m.seen.Add(owner, slices.Clone(d.Request.CreateExposes))
+		of, _ := m.seen.Get(seenKey(d))
+		m.seen.Add(owner, of)
 	}
 }
 
 // covers reports whether what is exposed now was exposed before.
-func covers(before, now []string) bool {
-	return !slices.ContainsFunc(now, func(what string) bool { return !slices.Contains(before, what) })
+func covers[T comparable](before, now []T) bool {
+	return !slices.ContainsFunc(now, func(what T) bool { return !slices.Contains(before, what) })
 }
 
 // forget forgets an object that is gone.
@@ -256,6 +280,9 @@ func (m *made) look(ctx context.Context, found *docker.Made) error {
 		m.host, m.pid = hostfs.Of(int(pid)), pid
 	}
 	found.Access.Sockets = m.sockets
+	if data := m.engine.data.Load(); data != nil {
+		found.Access.Data = []string{*data}
+	}
 	found.Access.Found, err = m.host.Look(limited, found.Access.HostPaths(), m.sockets)
 	return err
 }
