@@ -163,13 +163,38 @@ __noinline int drop_sharer(void)
 	return 0;
 }
 
-/* A process that was handed a watched connection is a client from now on. */
+/* A process that took a watched connection, or was handed it, is a client from now
+ * on, and may send at once: not each way of sending is seen. */
 static __noinline int on_descriptor(__u32 fd)
 {
-	if (role_of(sock_of(fd), MARK_NONE) == ROLE_NONE)
+	struct sock *sk = sock_of(fd);
+	int role = role_of(sk, MARK_NONE);
+
+	if (role == ROLE_NONE)
 		return 0;
 	watch(bpf_get_current_pid_tgid() >> 32, MARK_SHARER);
+	if (role == ROLE_CLIENT)
+		on_client_send(sk);
 	return 1;
+}
+
+/* A process with connections of others has the kernel work for it: what it sends by
+ * io_uring or io_submit shows nowhere, so all of them count as sent on. */
+__noinline int on_queue(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *fdt = BPF_CORE_READ(task, files, fdt);
+	struct sock *sk;
+	__u32 i;
+
+	for (i = 0; i < SCANNED; i++) {
+		if (i >= BPF_CORE_READ(fdt, max_fds))
+			break;
+		sk = sock_of(i);
+		if (role_of(sk, MARK_NONE) == ROLE_CLIENT)
+			on_client_send(sk);
+	}
+	return 0;
 }
 
 static __always_inline int on_control(__u64 message)

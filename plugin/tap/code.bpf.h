@@ -53,13 +53,6 @@ static __always_inline void note(__u32 tgid, __u8 what)
 		watch(tgid, MARK_SHARER);
 }
 
-static __always_inline bool queues(__u32 tgid)
-{
-	__u8 *code = code_of(tgid);
-
-	return code && *code & CODE_QUEUES;
-}
-
 /* LD_PRELOAD, LD_AUDIT, LD_LIBRARY_PATH and the others of ld.so(8), and the one
  * of iconv(3) by which libc loads a file. */
 static __always_inline bool loads(const char *variable)
@@ -107,8 +100,6 @@ static __always_inline void note_exec(struct task_struct *task, __u32 tgid)
 
 	if (!code || !mm)
 		return;
-	/* A queue can be kept. */
-	known |= *code & CODE_QUEUES;
 	if (BPF_CORE_READ(task, ptrace))
 		known |= CODE_TRACED;
 	/* A program that is not root's is on no list. */

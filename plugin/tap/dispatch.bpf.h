@@ -21,17 +21,13 @@ static __always_inline bool maps_code(__u64 protection, __u64 flags)
 }
 
 /* Whether a system call that everyone makes often is over for the tap: a file that
- * is opened to be read, memory that is no code, a queue of who has one, and what
- * means something in a 32-bit process only. */
+ * is opened to be read, memory that is no code, and what means something in a
+ * 32-bit process only. */
 static __always_inline bool concerns_nobody(struct pt_regs *regs, __u64 nr)
 {
 #if defined(__TARGET_ARCH_x86)
 	struct task_struct *task = (void *)bpf_get_current_task();
-#endif
 
-	if ((ops[nr] & ~OP_OF_ANYONE) == OP_QUEUE)
-		return queues(bpf_get_current_pid_tgid() >> 32);
-#if defined(__TARGET_ARCH_x86)
 	if (nr == 2)
 		return !(ARG1(regs) & O_ACCMODE);
 	if (nr == 257)
@@ -148,14 +144,14 @@ static __noinline int on_exit(__u64 *ctx, __u32 op)
 	case OP_ACCEPT:
 		return on_accept(c.ret);
 	case OP_PIDFD_GETFD:
-		return mark < MARK_SHARER && c.ret >= 0 ? on_descriptor(c.ret) : 0;
+		return mark != MARK_ENGINE && c.ret >= 0 ? on_descriptor(c.ret) : 0;
 	case OP_RECVMSG:
-		if (mark < MARK_SHARER)
+		if (mark != MARK_ENGINE)
 			return c.ret >= 0 ? on_control(c.arg1) : 0;
 		c.flags = c.arg2;
 		return on_receive(&c, mark);
 	case OP_RECVMMSG:
-		return mark < MARK_SHARER && c.ret > 0 ? on_control(c.arg1) : 0;
+		return mark != MARK_ENGINE && c.ret > 0 ? on_control(c.arg1) : 0;
 	case OP_RECVFROM:
 		c.flags = ARG3(regs);
 		return on_receive(&c, mark);
@@ -184,8 +180,7 @@ static __noinline int on_exit(__u64 *ctx, __u32 op)
 	case OP_OPEN:
 		return c.ret >= 0 ? on_open((__u64)file_of(c.ret)) : 0;
 	case OP_QUEUE:
-		note(bpf_get_current_pid_tgid() >> 32, CODE_QUEUES);
-		return 0;
+		return mark == MARK_SHARER ? on_queue() : 0;
 	case OP_MAP:
 		return on_map((__u64)file_of(ARG4(regs)));
 #if defined(__TARGET_ARCH_x86)

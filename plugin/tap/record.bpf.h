@@ -48,7 +48,6 @@ enum code {
 	CODE_WRITTEN = 16,    /* another process wrote into its memory, or can */
 	CODE_RENAMED = 32,    /* it chose what its executable is */
 	CODE_LOADED = 64,     /* it runs code of a file that is not root's */
-	CODE_QUEUES = 128,    /* it has the kernel send what it queues: io_uring, io_submit */
 };
 
 struct header {

@@ -34,7 +34,7 @@ enum op {
 	OP_PRCTL,    /* option, what */
 	OP_OPEN,
 	OP_MAP, /* address, size, protection, flags, fd */
-	OP_QUEUE,
+	OP_QUEUE, /* can have the kernel send on any descriptor */
 	OP_SENDS = 0x40,     /* can send what a client has to say */
 	OP_OF_ANYONE = 0x80, /* also looked at in processes that are not */
 };
@@ -67,10 +67,10 @@ static const __u8 ops[SYSCALLS] = {
 	[257] = OP_OPEN | OP_OF_ANYONE, /* openat */
 	[437] = OP_OPEN | OP_OF_ANYONE, /* openat2 */
 	[9] = OP_MAP | OP_OF_ANYONE,
-	[425] = OP_QUEUE | OP_OF_ANYONE, /* io_uring_setup */
-	[426] = OP_QUEUE | OP_OF_ANYONE, /* io_uring_enter */
-	[206] = OP_QUEUE | OP_OF_ANYONE, /* io_setup */
-	[209] = OP_QUEUE | OP_OF_ANYONE, /* io_submit */
+	[425] = OP_QUEUE | OP_SENDS, /* io_uring_setup */
+	[426] = OP_QUEUE | OP_SENDS, /* io_uring_enter */
+	[206] = OP_QUEUE | OP_SENDS, /* io_setup */
+	[209] = OP_QUEUE | OP_SENDS, /* io_submit */
 	/* A 32-bit process' socketcall and connect, and what it can do to another:
 	 * open, ptrace, prctl, openat, process_vm_writev, and mmap2. They are getuid,
 	 * fstat, msync, iopl, preadv and lgetxattr in a 64-bit one. */
@@ -108,10 +108,10 @@ static const __u8 ops[SYSCALLS] = {
 	[56] = OP_OPEN | OP_OF_ANYONE,  /* openat */
 	[437] = OP_OPEN | OP_OF_ANYONE, /* openat2 */
 	[222] = OP_MAP | OP_OF_ANYONE,
-	[425] = OP_QUEUE | OP_OF_ANYONE, /* io_uring_setup */
-	[426] = OP_QUEUE | OP_OF_ANYONE, /* io_uring_enter */
-	[0] = OP_QUEUE | OP_OF_ANYONE, /* io_setup */
-	[2] = OP_QUEUE | OP_OF_ANYONE, /* io_submit */
+	[425] = OP_QUEUE | OP_SENDS, /* io_uring_setup */
+	[426] = OP_QUEUE | OP_SENDS, /* io_uring_enter */
+	[0] = OP_QUEUE | OP_SENDS, /* io_setup */
+	[2] = OP_QUEUE | OP_SENDS, /* io_submit */
 #endif
 };
 

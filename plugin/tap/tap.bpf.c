@@ -47,22 +47,6 @@ int tap_sys_exit(__u64 *ctx)
 	return on_exit(ctx, op);
 }
 
-/* Something was sent, whatever had it sent. Of io_uring and io_submit the end of a
- * system call says nothing. In the context of who did, or of a thread that the
- * kernel has in that process. Since Linux 6.3. */
-SEC("tp_btf/sock_send_length")
-int tap_sent(__u64 *ctx)
-{
-	__u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct sock *sk = NULL;
-
-	if (!queues(tgid) || (int)ctx[1] <= 0 || mark_of(tgid) == MARK_OWN)
-		return 0;
-	/* As a number, like the one below. */
-	bpf_probe_read_kernel(&sk, sizeof(sk), ctx);
-	return role_of(sk, MARK_NONE) == ROLE_CLIENT ? on_client_send(sk) : 0;
-}
-
 SEC("tp_btf/inet_sock_set_state")
 int tap_tcp_state(__u64 *ctx)
 {

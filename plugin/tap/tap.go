@@ -77,8 +77,6 @@ type Tap struct {
 	holders *link.Iter
 	reader  *ringbuf.Reader
 	sample  ringbuf.Record
-	// sends says that the kernel has the tracepoint of TapSent.
-	sends bool
 	// named are the unix sockets that are asked for.
 	named    map[tapFileKey]bool
 	watching sync.Mutex
@@ -103,17 +101,13 @@ func Load(o Options) (*Tap, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load request tap: %w", err)
 	}
-	t := &Tap{sends: traces("sock_send_length")}
-	if !t.sends {
-		// It is loaded with the others, and attached to nothing.
-		spec.Programs[tapProgTapSent].AttachTo = spec.Programs[tapProgTapTcpState].AttachTo
-	}
 	if o.RingSize > 0 {
 		spec.Maps[tapMapRing].MaxEntries = ringSize(o.RingSize)
 	}
 	// From 5.11 on the limit does not count. Before, the load says whether it
 	// was too low.
 	_ = rlimit.RemoveMemlock()
+	t := &Tap{}
 	if err := t.load(spec); err != nil {
 		t.Close()
 		return nil, fmt.Errorf("load request tap: %w", explain(err))
@@ -142,11 +136,7 @@ func (t *Tap) load(spec *ebpf.CollectionSpec) error {
 }
 
 func (t *Tap) attach() error {
-	programs := []*ebpf.Program{t.objects.TapExit, t.objects.TapExec, t.objects.TapFork, t.objects.TapTcpState, t.objects.TapSysExit}
-	if t.sends {
-		programs = append(programs, t.objects.TapSent)
-	}
-	for _, p := range programs {
+	for _, p := range []*ebpf.Program{t.objects.TapExit, t.objects.TapExec, t.objects.TapFork, t.objects.TapTcpState, t.objects.TapSysExit} {
 		l, err := link.AttachTracing(link.TracingOptions{Program: p, AttachType: ebpf.AttachTraceRawTp})
 		if err != nil {
 			return fmt.Errorf("attach %s: %w", p, err)
@@ -163,16 +153,6 @@ func (t *Tap) detach() error {
 	}
 	t.links = nil
 	return errors.Join(errs...)
-}
-
-// traces reports whether the kernel has a tracepoint. Its type is named after it.
-func traces(tracepoint string) bool {
-	kernel, err := btf.LoadKernelSpec()
-	if err != nil {
-		return false // the load says why
-	}
-	_, err = kernel.AnyTypeByName("btf_trace_" + tracepoint)
-	return err == nil
 }
 
 // ringSize rounds up to what BPF_MAP_TYPE_RINGBUF takes.

@@ -35,7 +35,6 @@ const (
 	tapCodeCODE_WRITTEN   tapCode = 16
 	tapCodeCODE_RENAMED   tapCode = 32
 	tapCodeCODE_LOADED    tapCode = 64
-	tapCodeCODE_QUEUES    tapCode = 128
 )
 
 type tapCodes struct {
@@ -217,7 +216,6 @@ const (
 	tapProgTapExit      = "tap_exit"
 	tapProgTapFork      = "tap_fork"
 	tapProgTapHolders   = "tap_holders"
-	tapProgTapSent      = "tap_sent"
 	tapProgTapSysExit   = "tap_sys_exit"
 	tapProgTapTcpState  = "tap_tcp_state"
 	tapVarEngineChanges = "engine_changes"
@@ -274,7 +272,6 @@ type tapProgramSpecs struct {
 	TapExit     *ebpf.ProgramSpec `ebpf:"tap_exit"`
 	TapFork     *ebpf.ProgramSpec `ebpf:"tap_fork"`
 	TapHolders  *ebpf.ProgramSpec `ebpf:"tap_holders"`
-	TapSent     *ebpf.ProgramSpec `ebpf:"tap_sent"`
 	TapSysExit  *ebpf.ProgramSpec `ebpf:"tap_sys_exit"`
 	TapTcpState *ebpf.ProgramSpec `ebpf:"tap_tcp_state"`
 }
@@ -389,7 +386,6 @@ type tapPrograms struct {
 	TapExit     *ebpf.Program `ebpf:"tap_exit"`
 	TapFork     *ebpf.Program `ebpf:"tap_fork"`
 	TapHolders  *ebpf.Program `ebpf:"tap_holders"`
-	TapSent     *ebpf.Program `ebpf:"tap_sent"`
 	TapSysExit  *ebpf.Program `ebpf:"tap_sys_exit"`
 	TapTcpState *ebpf.Program `ebpf:"tap_tcp_state"`
 }
@@ -400,7 +396,6 @@ func (p *tapPrograms) Close() error {
 		p.TapExit,
 		p.TapFork,
 		p.TapHolders,
-		p.TapSent,
 		p.TapSysExit,
 		p.TapTcpState,
 	)
