@@ -20,6 +20,9 @@ import (
 	"github.com/containerapi/containerapi/plugin/tap"
 )
 
+// maxMaps is how many bytes of the list of a process' mappings are read.
+const maxMaps = 4 << 20
+
 // Host is the machine as its own first process sees it, also from a container.
 type Host struct {
 	// proc is the path of the host's /proc, root that of its root directory and
@@ -115,6 +118,36 @@ func (h *Host) Args(p *tap.Process) []string {
 		return nil
 	}
 	return strings.Split(strings.TrimSuffix(string(args), "\x00"), "\x00")
+}
+
+// runsOthers reports whether code of a file that is not root's is in the memory of
+// a process, as far as that can be seen.
+func (h *Host) runsOthers(p *tap.Process) bool {
+	if h.proc == "" {
+		return false
+	}
+	dir := h.process(int(p.PID))
+	maps, err := os.Open(dir + "/maps")
+	if err != nil {
+		return false
+	}
+	defer maps.Close()
+	lines := bufio.NewScanner(io.LimitReader(maps, maxMaps))
+	for lines.Scan() {
+		// "from-to permissions offset device inode path": proc_pid_maps(5).
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 6 || !strings.Contains(fields[1], "x") || fields[4] == "0" {
+			continue
+		}
+		from, to, _ := strings.Cut(fields[0], "-")
+		// The names there have no leading zeros.
+		name := dir + "/map_files/" + strings.TrimLeft(from, "0") + "-" + strings.TrimLeft(to, "0")
+		var stat unix.Stat_t
+		if unix.Stat(name, &stat) == nil && (stat.Uid != 0 || stat.Mode&unix.S_IWOTH != 0) {
+			return true
+		}
+	}
+	return false
 }
 
 // MountNamespace returns the inode of the mount namespace that a process is in, 0

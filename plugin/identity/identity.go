@@ -115,7 +115,7 @@ func (c *Checker) Program(p *tap.Process) Reason {
 		return Traced
 	case p.Code&tap.CodeWritten != 0:
 		return Memory
-	case p.Code&tap.CodeLoaded != 0:
+	case p.Code&tap.CodeLoaded != 0, p.Code&tap.CodeKnown == 0 && c.host.runsOthers(p):
 		return Library
 	case p.UserNamespace:
 		return Namespace

@@ -3,6 +3,7 @@
 package dockerapi
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,12 +45,16 @@ func open(t *testing.T) (dir, socket string) {
 // as runs a shell script as a user, in a directory and with a socket.
 func as(t *testing.T, user, dir, socket, script string) {
 	t.Helper()
+	if out, err := shellOf(user, dir, socket, script).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", script, err, out)
+	}
+}
+
+func shellOf(user, dir, socket, script string) *exec.Cmd {
 	cmd := exec.Command("setpriv", "--reuid="+user, "--regid="+user, "--clear-groups", "sh", "-c", script)
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + dir, "SOCK=" + socket}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s", script, err, out)
-	}
+	return cmd
 }
 
 // python is the beginning of scripts that change another process.
@@ -153,16 +158,19 @@ check(libc.syscall(209, context, 1, ctypes.byref(ctypes.c_void_p(ctypes.addresso
 time.sleep(0.5)
 p.kill()'`
 
+// provider is a library that OpenSSL keeps once it is loaded.
+const provider = "/usr/lib/x86_64-linux-gnu/ossl-modules/legacy.so"
+
 // module makes OpenSSL load a library of the user's, or the one at a path.
 func module(path string) string {
-	return "cp /lib/x86_64-linux-gnu/libm.so.6 own.so; printf '%s\n' openssl_conf=c [c] providers=p [p] m=m [m] module=" + path +
+	return "cp " + provider + " own.so; printf '%s\n' openssl_conf=c [c] providers=p [p] m=m [m] module=" + path +
 		" activate=1 >$PWD/%NAME%.cnf; OPENSSL_CONF=$PWD/%NAME%.cnf "
 }
 
 // A genuine program of root's is one only as long as nobody made it do something
 // else: each of these takes an unprivileged user.
 func TestPrograms(t *testing.T) {
-	for _, path := range []string{"/usr/bin/curl", "/usr/bin/docker", "/usr/bin/python3", "/usr/bin/unshare", "/usr/bin/setpriv"} {
+	for _, path := range []string{provider, "/usr/bin/curl", "/usr/bin/docker", "/usr/bin/python3", "/usr/bin/unshare", "/usr/bin/setpriv"} {
 		if _, err := os.Stat(path); err != nil {
 			t.Skip(err)
 		}
@@ -178,7 +186,7 @@ s.recv(9)
 		t.Fatal(err)
 	}
 	mounted := filepath.Join(dir, "nosuid")
-	taptest.Run(t, exec.Command("sh", "-c", "mkdir "+mounted+" && mount -t tmpfs -o nosuid tmpfs "+mounted+" && cp /lib/x86_64-linux-gnu/libm.so.6 "+mounted))
+	taptest.Run(t, exec.Command("sh", "-c", "mkdir "+mounted+" && mount -t tmpfs -o nosuid tmpfs "+mounted+" && cp "+provider+" "+mounted))
 	t.Cleanup(func() { taptest.Run(t, exec.Command("umount", mounted)) })
 	r := start(t, Options{Socket: socket})
 	const get = "/usr/bin/curl -s -o /dev/null -m 5 --unix-socket $SOCK http://x/%NAME%"
@@ -246,8 +254,8 @@ open("/proc/%d/mem" % p.pid, "rb", 0).close()
 p.send_signal(signal.SIGCONT)
 p.communicate()'`, ""},
 		"own library":   {module("$PWD/own.so") + get, identity.Library},
-		"root has it":   {module("/lib/x86_64-linux-gnu/libm.so.6") + get, ""},
-		"nosuid mount":  {module("$PWD/nosuid/libm.so.6") + get, identity.Library},
+		"root has it":   {module(provider) + get, ""},
+		"nosuid mount":  {module("$PWD/nosuid/legacy.so") + get, identity.Library},
 		"supervised":    {python + supervised, identity.Library},
 		"asks io_uring": {python + ring, identity.Connection},
 		"io_submit":     {python + submitted, identity.Connection},
@@ -290,6 +298,48 @@ s.recv(100); s.sendall(b"GET /%NAME% HTTP/1.1\r\nHost: x\r\n\r\n"); s.recv(100)'
 				t.Errorf("%s is verified: %t, %q, want %q", c.ExePath, c.Verified, c.UnverifiedReason, test.want)
 			}
 		})
+	}
+}
+
+// What a program that is older than the tap loaded shows when it is first used.
+func TestOlderPrograms(t *testing.T) {
+	taptest.Need(t, "/usr/bin/curl", "mkfifo")
+	if _, err := os.Stat(provider); err != nil {
+		t.Skip(err)
+	}
+	dir, socket := open(t)
+	for name, test := range map[string]struct {
+		environment string
+		want        identity.Reason
+	}{
+		"plain":  {"", ""},
+		"loaded": {module("$PWD/own.so"), identity.Library},
+	} {
+		config := filepath.Join(dir, name)
+		taptest.Run(t, exec.Command("mkfifo", "-m", "666", config))
+		client := shellOf(nobody, dir, socket, strings.ReplaceAll(test.environment+"curl -s -K "+config, "%NAME%", name))
+		body, err := client.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		r := start(t, Options{Socket: socket})
+		// It is there still when its first request is answered.
+		const both = "unix-socket=%s\nurl=http://x/%s\noutput=/dev/null\nnext\nunix-socket=%[1]s\nurl=http://x/held\noutput=/dev/null\nupload-file=-\n"
+		if err := os.WriteFile(config, fmt.Appendf(nil, both, socket, name), 0); err != nil {
+			t.Fatal(err)
+		}
+		e := r.event(t, name, func(e *event.Event) bool { return strings.Contains(e.Docker.Request.Path, name) })
+		if c := &e.Docker.Client; c.UnverifiedReason != string(test.want) {
+			t.Errorf("%s is verified: %t, %q, want %q", name, c.Verified, c.UnverifiedReason, test.want)
+		}
+		body.Close()
+		if err := client.Wait(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
