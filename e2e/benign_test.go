@@ -128,36 +128,46 @@ func TestBenign(t *testing.T) {
 	}
 }
 
-// setBenignEnv sets what the scripts of benign software refer to: PATH with Helm,
-// the directories CHART and COMPOSE, and a PORT to listen on.
+// setBenignEnv sets what the scripts of benign software refer to: what
+// setHelmEnv sets, the directory COMPOSE, and a PORT to listen on.
 func setBenignEnv(t *testing.T) {
 	t.Helper()
-	programs, err := kube.Directory()
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, name := range []string{"prometheus", "cadvisor"} {
 		if _, err := exec.LookPath(name); err != nil {
 			t.Fatalf("run make setup: %v", err)
 		}
 	}
-	t.Setenv("PATH", programs+string(os.PathListSeparator)+os.Getenv("PATH"))
-	for name, directory := range map[string]string{"CHART": "testdata/chart", "COMPOSE": "testdata/compose"} {
-		path, err := filepath.Abs(directory)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Setenv(name, path)
+	setHelmEnv(t)
+	compose, err := filepath.Abs("testdata/compose")
+	if err != nil {
+		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	for _, name := range []string{"HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"} {
-		t.Setenv(name, filepath.Join(dir, name))
-	}
+	t.Setenv("COMPOSE", compose)
 	ports, err := process.FreePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PORT", fmt.Sprint(ports[0]))
+}
+
+// setHelmEnv sets what the scripts with Helm refer to: PATH with it, the directory
+// CHART, and directories of Helm's own for the length of the test.
+func setHelmEnv(t *testing.T) {
+	t.Helper()
+	programs, err := kube.Directory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	chart, err := filepath.Abs("testdata/chart")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", programs+string(os.PathListSeparator)+os.Getenv("PATH"))
+	t.Setenv("CHART", chart)
+	dir := t.TempDir()
+	for _, name := range []string{"HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"} {
+		t.Setenv(name, filepath.Join(dir, name))
+	}
 }
 
 // benignIdentities makes the identities of benign software, and a directory with a

@@ -86,6 +86,7 @@ func testScenarios(t *testing.T, on dockertest.Engine, apis ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	setHelmEnv(t)
 	// One of the attacks finds the API at the port that it has without TLS.
 	requireDocker(t)
 	daemon := on.StartIsolated(t, "--host", "tcp://127.0.0.1:2375", "--tls=false")
@@ -93,7 +94,7 @@ func testScenarios(t *testing.T, on dockertest.Engine, apis ...string) {
 	run := startEngine(t, plugin(t, url+",docker://"+daemon.Socket), marker, ruleFile, known, knownCLI(t, daemon))
 	awaitListener(t, run, address)
 	canary := newCanary()
-	runner := &scenario.Runner{Engine: run, Audit: url, Docker: daemon.Daemon, Dir: t.TempDir(), Secret: canary}
+	runner := &scenario.Runner{Engine: run, Docker: daemon.Daemon, Dir: t.TempDir(), Secret: canary}
 	if slices.Contains(apis, scenario.Kubernetes) {
 		options := shippedAudit(t, url)
 		options.Canary, options.Flags = canary, []string{"--enable-logs-handler=true"}

@@ -39,7 +39,7 @@ type guidance struct {
 	// Raised is what raises the rule, Benign what benign software may raise
 	// it, and Tune how to have that left out.
 	Raised, Benign, Tune string
-	// Also are techniques beside those of the rule's tags.
+	// Also are techniques beside T1552.007. TestTags makes tags of them.
 	Also                    []string
 	Components, Mitigations []string
 }
@@ -59,16 +59,9 @@ func loadReference(t *testing.T) reference {
 	return r
 }
 
-// techniques returns the techniques of ATT&CK that a rule speaks to: first
-// those of its tags.
+// techniques returns the techniques of ATT&CK that a rule speaks to.
 func (r reference) techniques(rule item) []string {
-	var ids []string
-	for _, tag := range rule.Tags {
-		if technique.MatchString(tag) {
-			ids = append(ids, tag)
-		}
-	}
-	return append(ids, r.Rules[rule.Rule].Also...)
+	return append([]string{containerAPICredentials}, r.Rules[rule.Rule].Also...)
 }
 
 var (
@@ -244,17 +237,29 @@ func anchor(heading string) string {
 
 func title(priority string) string { return priority[:1] + strings.ToLower(priority[1:]) }
 
+// layerEntry is what a layer for the ATT&CK Navigator has of one technique.
+type layerEntry struct {
+	TechniqueID       string `json:"techniqueID"`
+	Tactic            string `json:"tactic"`
+	Score             int    `json:"score"`
+	Comment           string `json:"comment"`
+	Enabled           bool   `json:"enabled"`
+	ShowSubtechniques bool   `json:"showSubtechniques"`
+}
+
+// layerEntries reads a layer.
+func layerEntries(t *testing.T, text []byte) []layerEntry {
+	t.Helper()
+	var layer struct{ Techniques []layerEntry }
+	if err := json.Unmarshal(text, &layer); err != nil {
+		t.Fatal(err)
+	}
+	return layer.Techniques
+}
+
 // TestNavigatorLayer makes docs/attack-navigator-layer.json, in version 4.5 of
 // the format of https://github.com/mitre-attack/attack-navigator.
 func TestNavigatorLayer(t *testing.T) {
-	type entry struct {
-		TechniqueID       string `json:"techniqueID"`
-		Tactic            string `json:"tactic"`
-		Score             int    `json:"score"`
-		Comment           string `json:"comment"`
-		Enabled           bool   `json:"enabled"`
-		ShowSubtechniques bool   `json:"showSubtechniques"`
-	}
 	r := loadReference(t)
 	rules := make(map[string][]string)
 	most := 0
@@ -264,10 +269,10 @@ func TestNavigatorLayer(t *testing.T) {
 			most = max(most, len(rules[id]))
 		}
 	}
-	var entries []entry
+	var entries []layerEntry
 	for _, id := range slices.Sorted(maps.Keys(rules)) {
 		for _, tactic := range r.Attack.Techniques[id].Tactics {
-			entries = append(entries, entry{id, tactic, len(rules[id]), strings.Join(rules[id], "\n"), true, true})
+			entries = append(entries, layerEntry{id, tactic, len(rules[id]), strings.Join(rules[id], "\n"), true, true})
 		}
 	}
 	major, _, _ := strings.Cut(r.Attack.Version, ".")

@@ -163,6 +163,7 @@ func TestExpressions(t *testing.T) {
 var investigation = map[string]string{
 	"api.shortened":                 "why an event lacks something",
 	"api.seen.age":                  "what a first time means soon after a start",
+	"kube.component.name":           "which part of Kubernetes it is; outputs show kube.user.name",
 	"kube.stage":                    "to find the further events of a stream",
 	"kube.level":                    "to check the audit policy",
 	"kube.path":                     "overrides; outputs show kube.uri",
@@ -171,6 +172,7 @@ var investigation = map[string]string{
 	"kube.sourceips":                "what the client claims; outputs show kube.sourceip",
 	"kube.target.subresource":       "rules on what api.operation has no name for",
 	"kube.target.group":             "rules on what api.operation has no name for",
+	"kube.label_selector":           "overrides; outputs show kube.uri",
 	"kube.field_selector":           "overrides; outputs show kube.uri",
 	"kube.exec.command":             "the command of one API; outputs show api.command",
 	"kube.auth.decision":            "the authorizer's word; outputs show api.outcome",

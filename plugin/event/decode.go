@@ -131,13 +131,14 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 	}
 	if seen := o.Get("seen"); seen != nil {
 		e.Seen = History{
-			Known:   seen.GetUint64("count") > 0,
-			First:   seen.GetBool("first"),
-			Count:   seen.GetUint64("count"),
-			Objects: seen.GetUint64("objects"),
-			Repeats: seen.GetUint64("repeats"),
-			Sources: seen.GetUint64("sources"),
-			Age:     seen.GetUint64("age"),
+			Known:    seen.GetUint64("count") > 0,
+			First:    seen.GetBool("first"),
+			Count:    seen.GetUint64("count"),
+			Objects:  seen.GetUint64("objects"),
+			Repeats:  seen.GetUint64("repeats"),
+			Sources:  seen.GetUint64("sources"),
+			Deployed: seen.GetBool("deployed"),
+			Age:      seen.GetUint64("age"),
 		}
 	}
 	if audit := o.Get("audit").GetObject(); audit != nil {

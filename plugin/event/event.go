@@ -112,6 +112,9 @@ type History struct {
 	// Sources is from how many different addresses the credential of this
 	// request was used within the last hour, 0 if it names none.
 	Sources uint64
+	// Deployed reports that the identity wrote a release of Helm in this namespace
+	// before, which this request is about as well.
+	Deployed bool
 	// Age is for how many seconds acts have been remembered.
 	Age uint64
 }

@@ -21,6 +21,7 @@ func (e *Event) AppendJSON(b []byte) []byte {
 	w.uint("objects", e.Seen.Objects)
 	w.uint("repeats", e.Seen.Repeats)
 	w.uint("sources", e.Seen.Sources)
+	w.bool("deployed", e.Seen.Deployed)
 	w.uint("age", e.Seen.Age)
 	w.close(seen)
 	switch e.Input {

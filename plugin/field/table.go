@@ -53,6 +53,8 @@ var common = []Field{
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.Objects, e.Seen.Known })},
 	{"api.seen.repeats", "How many of those acts named the same object, this one included; counts up to 64. Where it was denied to act as someone else, who that was to be is a part of the object.",
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.Repeats, e.Seen.Known })},
+	{"api.seen.deployed", "True if this identity wrote a release of Helm in this namespace before, as far back as the plugin remembers, and this request is about releases there. Only for what this plugin collected.",
+		flag(func(e *event.Event) (bool, bool) { return e.Seen.Deployed, e.Seen.Known })},
 	{"api.seen.sources", "From how many different addresses the credential of this request (`kube.credential.id`) was used within the last hour, for whatever operation; counts up to 16. No value where the request names no credential.",
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.Sources, e.Seen.Sources != 0 })},
 }
@@ -77,17 +79,29 @@ var kube = []Field{
 		text(func(e *event.Event) string { return e.Kubernetes.User.UID })},
 	{"kube.user.groups", "The groups of that user.",
 		texts(func(e *event.Event) []string { return e.Kubernetes.User.Groups })},
-	{"kube.serviceaccount.namespace", "The namespace of the service account that made the request. No value for other users.",
+	{"kube.serviceaccount.namespace", "The namespace of the service account that made the request. No value for other users, also for who only has the name of one, by a certificate.",
 		text(func(e *event.Event) string {
-			namespace, _ := kubernetes.ServiceAccount(e.Kubernetes.User.Name)
+			namespace, _ := kubernetes.ServiceAccount(&e.Kubernetes)
 			return namespace
 		})},
-	{"kube.serviceaccount.name", "The name of the service account that made the request. No value for other users.",
-		text(func(e *event.Event) string { _, name := kubernetes.ServiceAccount(e.Kubernetes.User.Name); return name })},
+	{"kube.serviceaccount.name", "The name of the service account that made the request. No value for other users, also for who only has the name of one, by a certificate.",
+		text(func(e *event.Event) string { _, name := kubernetes.ServiceAccount(&e.Kubernetes); return name })},
 	{"kube.own_namespace", "True if a service account acts in its own namespace, false if it acts in another or in all. No value for other users.",
 		flag(func(e *event.Event) (bool, bool) {
-			namespace, _ := kubernetes.ServiceAccount(e.Kubernetes.User.Name)
+			namespace, _ := kubernetes.ServiceAccount(&e.Kubernetes)
 			return namespace == e.Kubernetes.Namespace, namespace != ""
+		})},
+	{"kube.component.name", "The part of Kubernetes or of its distribution that made the request, such as `kubelet` or `k3s supervisor`, where user, groups, credential and address are those of that part: see docs/distributions.md. No value for all others, also for who only has its name.",
+		text(func(e *event.Event) string {
+			if c := kubernetes.ComponentOf(&e.Kubernetes); c != nil {
+				return c.Name()
+			}
+			return ""
+		})},
+	{"kube.component.expected", "True if that part does such a thing as its work, false if it does not. No value where there is no such part.",
+		flag(func(e *event.Event) (bool, bool) {
+			c := kubernetes.ComponentOf(&e.Kubernetes)
+			return c != nil && c.Does(e.Operation, &e.Kubernetes), c != nil
 		})},
 	{"kube.impersonated.user", "Who the user acted as, or tried to.",
 		text(func(e *event.Event) string { return e.Kubernetes.Impersonated.Name })},
@@ -125,6 +139,8 @@ var kube = []Field{
 		text(func(e *event.Event) string { return kubernetes.Query(e.Kubernetes.RequestURI, "labelSelector") })},
 	{"kube.field_selector", "The field selector of a list or watch, which the API server enforces.",
 		text(func(e *event.Event) string { return kubernetes.Query(e.Kubernetes.RequestURI, "fieldSelector") })},
+	{"kube.helm.release", "The release of Helm whose secrets or configmaps the request is for, and for nothing else, by their name or by the label selector that the API server enforces; `*` for all releases of a namespace, or of all. No value for other requests.",
+		text(func(e *event.Event) string { return kubernetes.HelmRelease(&e.Kubernetes) })},
 	{"kube.exec.command", "The command of a `kubectl exec`, its words joined by a space; `kubectl cp` is an exec of `tar`. What may be a secret in it is shown as `***`; with the setting `commands: names` only programs and files are shown.",
 		text(func(e *event.Event) string { return e.Kubernetes.Command })},
 	{"kube.response.code", "The HTTP status of the response. No value where the event does not say, as those of GKE.",

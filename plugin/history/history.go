@@ -25,6 +25,7 @@ const (
 	maxBursts      = 8192
 	maxCredentials = 8192
 	maxReported    = 65536
+	maxDeployers   = 8192
 	maxActs        = 64
 	maxSources     = 16
 )
@@ -43,6 +44,8 @@ type History struct {
 	start int64 // time of the first act
 
 	credentials *simplelru.LRU[uint64, *credential]
+	// deployers are identities by the namespaces that they wrote releases of Helm in.
+	deployers *simplelru.LRU[uint64, struct{}]
 	// Each of these is apart from the others, so that who can send events of one kind
 	// in any number has nothing else forgotten: what came without a credential, what
 	// was denied to someone with one, what was done as someone else, all the rest.
@@ -125,6 +128,7 @@ func New() *History {
 		others:       newMemory(maxActors, maxBursts, maxReported),
 	}
 	h.credentials, _ = simplelru.NewLRU[uint64, *credential](maxCredentials, nil)
+	h.deployers, _ = simplelru.NewLRU[uint64, struct{}](maxDeployers, nil)
 	return h
 }
 
@@ -257,6 +261,10 @@ func (h *History) act(e *event.Event) {
 	e.Seen.First = !tried || done && !known.done
 	known.done = known.done || done
 
+	if e.Input == event.KubernetesAudit && !isStranger(k) {
+		e.Seen.Deployed = h.deployed(e, done)
+	}
+
 	b, ok := m.bursts.Get(burstKey)
 	if !ok {
 		b = new(burst)
@@ -273,6 +281,21 @@ func (h *History) tried(actorKey uint64) bool {
 		}
 	}
 	return false
+}
+
+// deployed reports whether who made a request for releases of Helm in a namespace
+// wrote one there before, and remembers it if this is one that was written.
+func (h *History) deployed(e *event.Event, done bool) bool {
+	k := &e.Kubernetes
+	if k.Namespace == "" || kubernetes.HelmRelease(k) == "" {
+		return false
+	}
+	id := h.key("helm", k.User.Name, k.Impersonated.Name, k.Namespace)
+	_, before := h.deployers.Get(id)
+	if done && (k.Verb == "create" || k.Verb == "update") {
+		h.deployers.Add(id, struct{}{})
+	}
+	return before
 }
 
 // add remembers an act and returns how many there were within the window, of how many

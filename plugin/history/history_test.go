@@ -395,3 +395,36 @@ func TestLooks(t *testing.T) {
 		}
 	}
 }
+
+// Who has written a release of Helm is told from who only reads those of others.
+func TestDeployed(t *testing.T) {
+	h := New()
+	act := func(user, verb, namespace, name string) bool {
+		e := &event.Event{Input: event.KubernetesAudit, Time: 1e18, Operation: "secret." + verb, Outcome: event.Allowed}
+		e.Kubernetes = event.Kubernetes{Verb: verb, Resource: "secrets", Namespace: namespace, Name: name, AuditID: user + verb + name}
+		e.Kubernetes.User.Name = user
+		if name == "" {
+			e.Kubernetes.RequestURI = "/api/v1/namespaces/" + namespace + "/secrets?labelSelector=name%3Dweb%2Cowner%3Dhelm"
+		}
+		h.Observe(e)
+		return e.Seen.Deployed
+	}
+	const release = "sh.helm.release.v1.web.v1"
+	if act("dana", "list", "shop", "") {
+		t.Error("who never deployed has deployed")
+	}
+	act("dana", "create", "shop", "database")
+	if act("dana", "list", "shop", "") {
+		t.Error("another secret is a release")
+	}
+	act("dana", "create", "shop", release)
+	if !act("dana", "list", "shop", "") || !act("dana", "get", "shop", release) {
+		t.Error("who deployed has not")
+	}
+	if act("dana", "get", "shop", "database") {
+		t.Error("a request for another secret is about a release")
+	}
+	if act("dana", "list", "other", "") || act("steve", "list", "shop", "") {
+		t.Error("another namespace or person is the same")
+	}
+}

@@ -4,21 +4,27 @@ package kubernetes
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/containerapi/containerapi/plugin/command"
 	"github.com/containerapi/containerapi/plugin/event"
 )
 
-// ServiceAccount splits the user name of a service account. See
+// ServiceAccount returns the service account that made a request, or nothing for
+// another user: also for one who has only the name of an account, by a client
+// certificate or without the groups that the API server gives to every account. See
 // k8s.io/apiserver/pkg/authentication/serviceaccount.
-func ServiceAccount(user string) (namespace, name string) {
-	rest, ok := strings.CutPrefix(user, "system:serviceaccount:")
+func ServiceAccount(k *event.Kubernetes) (namespace, name string) {
+	rest, ok := strings.CutPrefix(k.User.Name, "system:serviceaccount:")
 	if !ok {
 		return "", ""
 	}
 	namespace, name, ok = strings.Cut(rest, ":")
-	if !ok {
+	if !ok || !byAccountToken.fits(k) || len(k.User.Groups) > 0 && !slices.ContainsFunc(k.User.Groups, func(group string) bool {
+		of, ok := strings.CutPrefix(group, "system:serviceaccounts:")
+		return ok && of == namespace
+	}) {
 		return "", ""
 	}
 	return namespace, name
