@@ -175,6 +175,7 @@ var investigation = map[string]string{
 	"kube.label_selector":           "overrides; outputs show kube.uri",
 	"kube.field_selector":           "overrides; outputs show kube.uri",
 	"kube.exec.command":             "the command of one API; outputs show api.command",
+	"kube.response.reason":          "the API's word; outputs show api.outcome",
 	"kube.auth.decision":            "the authorizer's word; outputs show api.outcome",
 	"kubectl.resource":              "the command typed; outputs show api.object",
 	"docker.client.ppid":            "to find the parent",

@@ -10,6 +10,7 @@
 package event
 
 import (
+	"strings"
 	"time"
 
 	"github.com/containerapi/containerapi/plugin/command"
@@ -327,8 +328,23 @@ func (k *Kubernetes) StatusOnly() bool { return k.Status == "Success" }
 
 // Missing reports that the API server itself found nothing of what was asked for:
 // the answer names it, and holds nothing else. A backend that answers 404 can say
-// anything.
-func (k *Kubernetes) Missing() bool { return k.Reason == "NotFound" && k.Decision != "forbid" }
+// anything: a kubelet, what is behind a proxy, an aggregated API server.
+func (k *Kubernetes) Missing() bool {
+	switch {
+	case k.Decision == "forbid":
+		return false
+	case k.Reason == "NotFound":
+		return true
+	case k.Code != 404 || k.Reason != "":
+		return false
+	}
+	// A path that the API server has nothing at is answered without a reason.
+	switch k.Subresource {
+	case "attach", "exec", "log", "portforward", "proxy":
+		return false
+	}
+	return k.Resource != "" && (!strings.Contains(k.APIGroup, ".") || strings.HasSuffix(k.APIGroup, ".k8s.io"))
+}
 
 // Refused reports that the request was turned away for want of permission or of a
 // valid credential, before it got to what it asks for. A 403 of an admission or of a

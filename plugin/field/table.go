@@ -129,6 +129,8 @@ var kube = []Field{
 		text(func(e *event.Event) string { return e.Kubernetes.Name })},
 	{"kube.target.differs", "True if the path names another object than the event says the request is about. No API server writes that: something between changed the event, or made it up. It is judged by what can leak more.",
 		flag(func(e *event.Event) (bool, bool) { return e.Kubernetes.Differs, e.Kubernetes.Resource != "" })},
+	{"kube.target.missing", "True if the API server itself found nothing of what was asked for, so that the answer holds nothing. The 404 of what it passes a request on to, such as a kubelet, says no such thing.",
+		flag(func(e *event.Event) (bool, bool) { return e.Kubernetes.Missing(), e.Kubernetes.Resource != "" })},
 	{"kube.target.group", "The API group of the resource. No value for the core group.",
 		text(func(e *event.Event) string { return e.Kubernetes.APIGroup })},
 	{"kube.all_namespaces", "True if the request lists, watches or deletes a namespaced resource of all namespaces at once. A custom resource counts as namespaced.",

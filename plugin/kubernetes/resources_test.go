@@ -190,6 +190,10 @@ func TestMissing(t *testing.T) {
 	if got := Operation(&k); got != op("secret.get", none) {
 		t.Errorf("a secret that is not there: %v", got)
 	}
+	k = event.Kubernetes{Verb: "list", Resource: "secrets", Decision: "allow", Code: 404, RequestURI: "//api/v1/secrets"}
+	if got := Operation(&k); got != op("secret.list", none) {
+		t.Errorf("a path that leads nowhere: %v", got)
+	}
 	k = event.Kubernetes{Verb: "create", Resource: "nodes", Subresource: "proxy", Name: "n1", Decision: "allow", Code: 404, RequestURI: "/api/v1/nodes/n1/proxy/run/a/b/c"}
 	if got := Operation(&k); got != op("node.proxy", filesystem) {
 		t.Errorf("a kubelet's 404: %v", got)
