@@ -94,7 +94,7 @@ func testScenarios(t *testing.T, on dockertest.Engine, apis ...string) {
 	run := startEngine(t, plugin(t, url+",docker://"+daemon.Socket), marker, ruleFile, known, knownCLI(t, daemon))
 	awaitListener(t, run, address)
 	canary := newCanary()
-	runner := &scenario.Runner{Engine: run, Docker: daemon.Daemon, Dir: t.TempDir(), Secret: canary}
+	runner := &scenario.Runner{Engine: run, Audit: url, Docker: daemon.Daemon, Dir: t.TempDir(), Secret: canary}
 	if slices.Contains(apis, scenario.Kubernetes) {
 		options := shippedAudit(t, url)
 		options.Canary, options.Flags = canary, []string{"--enable-logs-handler=true"}

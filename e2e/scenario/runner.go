@@ -52,6 +52,9 @@ type Runner struct {
 	Engine *engine.Process
 	// Kube is the cluster of Kubernetes scenarios that are run.
 	Kube *kube.Cluster
+	// Audit is the URL at which the plugin takes audit events. Scripts find it as
+	// AUDIT.
+	Audit string
 	// Webhook plays those that were recorded.
 	Webhook *Webhook
 	// Docker is the Docker Engine of Docker scenarios. Their scripts run in its
@@ -199,7 +202,7 @@ func (r *Runner) env(s Scenario) []string {
 		env = append(env, "PASSWORD="+r.Secret)
 	}
 	if s.API == Kubernetes {
-		return append(env, r.Kube.Env(s.As)...)
+		return append(append(env, "AUDIT="+r.Audit), r.Kube.Env(s.As)...)
 	}
 	return append(env, r.Docker.Env()...)
 }

@@ -164,6 +164,31 @@ func TestCostOfTexts(t *testing.T) {
 	t.Logf("the worst is %s: at most %.1f times encoding/json", which, worst)
 }
 
+// maxCommandCost is what the command of someone who may run it may cost. It is looked at
+// as a shell would, which takes longer: the worst is 60 times. To run it takes the API
+// server and a kubelet more.
+const maxCommandCost = 120
+
+// No command that is run costs more than it may.
+func TestCostOfCommands(t *testing.T) {
+	r := newReading()
+	member := strings.Replace(texts["command"], `"code":403`, `"code":101`, 1)
+	worst, which := 0.0, ""
+	for _, part := range append(parts, "sh+-c+", "echo+x+|+", "{a,b}", "[", "curl+", "-e+", "mysql+-p", "a=b;", "python+-c+") {
+		for _, size := range []int{4 << 10, 15 << 10} {
+			text := auditText(member, part, size)
+			used := cost(len(text), maxCommandCost, func() { r.read(text) })
+			if used > worst {
+				worst, which = used, fmt.Sprintf("%q, %d bytes", part, size)
+			}
+			if used > maxCommandCost {
+				t.Errorf("a command of %q, %d bytes: %.1f times encoding/json", part, size, used)
+			}
+		}
+	}
+	t.Logf("the worst is a command of %s: at most %.1f times encoding/json", which, worst)
+}
+
 func BenchmarkTexts(b *testing.B) {
 	for name, member := range texts {
 		for _, part := range []string{"x", "&", "pass-", `\u0026`, "&command=a"} {
