@@ -83,6 +83,16 @@ func shippedAudit(t *testing.T, webhook string) kube.Options {
 	}
 }
 
+// shippedPolicy returns the audit policy of that name.
+func shippedPolicy(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../docs", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // startDocker starts a Docker Engine for the length of the test.
 func startDocker(t *testing.T, flags ...string) *dockertest.Daemon {
 	t.Helper()

@@ -97,6 +97,7 @@ func testScenarios(t *testing.T, on dockertest.Engine, apis ...string) {
 	runner := &scenario.Runner{Engine: run, Audit: url, Docker: daemon.Daemon, Dir: t.TempDir(), Secret: canary}
 	if slices.Contains(apis, scenario.Kubernetes) {
 		options := shippedAudit(t, url)
+		options.AuditPolicy = shippedPolicy(t, "audit-policy-requests.yaml")
 		options.Canary, options.Flags = canary, []string{"--enable-logs-handler=true"}
 		runner.Kube = startCluster(t, options)
 	}

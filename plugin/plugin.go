@@ -14,6 +14,7 @@ import (
 	"github.com/containerapi/containerapi/plugin/falco"
 	"github.com/containerapi/containerapi/plugin/field"
 	"github.com/containerapi/containerapi/plugin/history"
+	"github.com/containerapi/containerapi/plugin/kubernetes"
 	"github.com/containerapi/containerapi/plugin/meaning"
 )
 
@@ -84,6 +85,7 @@ func (p *Plugin) Extraction() *falco.Extraction { return p.extraction }
 // one that a k8saudit plugin collected.
 func (p *Plugin) Values(payload []byte, to *falco.Block) {
 	// An event holds one JSON object; what cannot be read has no fields.
+	p.decoder.Reads = kubernetes.Reads
 	_ = p.decoder.Decode(payload, func(e *event.Event, err error) {
 		if err != nil {
 			return

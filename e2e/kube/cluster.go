@@ -164,6 +164,7 @@ func (c *Cluster) start(ctx context.Context, o Options) error {
 		"--endpoint-reconciler-type=none",
 		"--service-cluster-ip-range=10.0.0.0/24",
 		"--authorization-mode=Node,RBAC",
+		"--allow-privileged=true",
 		"--tls-cert-file=" + c.file("apiserver.crt"),
 		"--tls-private-key-file=" + c.file("apiserver.key"),
 		"--client-ca-file=" + c.CA,

@@ -40,6 +40,9 @@ func (k *Kubernetes) clean(shown Shown) {
 		cleanNames(&u.Name, &u.UID)
 		cleanList(u.Groups)
 	}
+	cleanList(k.Given.Exposes)
+	cleanList(k.Given.Grants)
+	cleanNames(&k.Given.Account, &k.Given.ReviewUser, &k.Given.ReviewResource)
 	cleanList(k.SourceIPs)
 	cleanNames(&k.AuditID, &k.Level, &k.Stage, &k.Received, &k.Staged, &k.Verb, &k.Resource, &k.Subresource, &k.Namespace, &k.Name,
 		&k.APIGroup, &k.APIVersion, &k.Status, &k.Reason, &k.Decision, &k.DecisionReason, &k.CredentialID, &k.IssuedCredentialID, &k.TokenPod, &k.TokenPodUID, &k.TokenNode)

@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fastjson"
 
 	"github.com/containerapi/containerapi/plugin/command"
+	"github.com/containerapi/containerapi/plugin/manifest"
 )
 
 // The annotations and the keys of user.extra that are kept, as
@@ -40,6 +41,11 @@ type Decoder struct {
 	parser fastjson.Parser
 	event  Event
 	words  []string // of a command
+	asked  []byte   // the object of a request
+
+	// Reads says what is wanted of the object of a request to Kubernetes. Where it is
+	// nil, nothing is.
+	Reads func(k *Kubernetes) manifest.Kind
 }
 
 // Decode reads one JSON text and calls each for every event in it, in order:
@@ -230,6 +236,7 @@ func (d *Decoder) audit(e *Event, o *fastjson.Object) {
 	e.Input = KubernetesAudit
 	k := &e.Kubernetes
 	var message string
+	var asked *fastjson.Value
 	o.Visit(func(key []byte, v *fastjson.Value) {
 		switch string(key) {
 		case "auditID":
@@ -265,6 +272,10 @@ func (d *Decoder) audit(e *Event, o *fastjson.Object) {
 			k.Staged = text(v)
 		case "pathDiffers":
 			k.Differs = v.GetBool()
+		case "requestObject":
+			asked = v
+		case manifest.Member:
+			given(&k.Given, v)
 		case "annotations":
 			k.Decision = text(v.Get(annotationDecision))
 			k.DecisionReason = text(v.Get(annotationReason))
@@ -282,6 +293,9 @@ func (d *Decoder) audit(e *Event, o *fastjson.Object) {
 		if target, ok := k.PathTarget(); ok {
 			k.Resource, k.Subresource, k.Namespace, k.Name, k.APIGroup = target.Resource, target.Subresource, target.Namespace, target.Name, target.APIGroup
 		}
+	}
+	if !e.Replayed {
+		d.given(k, asked)
 	}
 	if runsCommand(k) {
 		d.maskCommand(e)
@@ -301,6 +315,34 @@ func user(u *User, token *Kubernetes, v *fastjson.Value) {
 		token.TokenPodUID = text(extra.Get(extraPodUID, "0"))
 		token.TokenNode = text(extra.Get(extraNodeName, "0"))
 	}
+}
+
+// given finds out what the object of a request gives.
+func (d *Decoder) given(k *Kubernetes, object *fastjson.Value) {
+	kind := manifest.Nothing
+	if d.Reads != nil {
+		kind = d.Reads(k)
+	}
+	if object != nil && kind != manifest.Nothing {
+		reader := manifest.NewReader()
+		d.asked = object.MarshalTo(d.asked[:0])
+		// It says for itself what it could not read.
+		_, _ = reader.Write(d.asked)
+		clear(d.asked) // it may hold secrets
+		k.Given = reader.Given()
+	}
+	k.Given.Keep(kind)
+}
+
+// given reads what an object gives, as AppendJSON wrote it, or package jsonstream in
+// place of an object.
+func given(g *manifest.Given, v *fastjson.Value) {
+	g.Exposes = texts(g.Exposes, v.Get("exposes"))
+	g.Grants = texts(g.Grants, v.Get("grants"))
+	g.Account = text(v.Get("account"))
+	g.ReviewUser = text(v.Get("reviewUser"))
+	g.ReviewResource = text(v.Get("reviewResource"))
+	g.Unread = v.GetBool("unread")
 }
 
 func object(k *Kubernetes, v *fastjson.Value) {

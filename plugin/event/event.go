@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/containerapi/containerapi/plugin/command"
+	"github.com/containerapi/containerapi/plugin/manifest"
 )
 
 // Input is the kind of input that an event comes from.
@@ -169,6 +170,10 @@ type Kubernetes struct {
 	// TokenPod, TokenPodUID and TokenNode are what the request's token is
 	// bound to.
 	TokenPod, TokenPodUID, TokenNode string
+
+	// Given is what the object of the request gives, where the audit policy records
+	// the object, and nothing else of it is kept.
+	Given manifest.Given
 }
 
 // Docker is what happened in a Docker Engine, or what a client asked of it.
@@ -308,9 +313,11 @@ type Running struct {
 // Reset empties the event and keeps the memory of its lists.
 func (e *Event) Reset() {
 	user, impersonated, ips := e.Kubernetes.User.Groups[:0], e.Kubernetes.Impersonated.Groups[:0], e.Kubernetes.SourceIPs[:0]
+	given, grants := e.Kubernetes.Given.Exposes[:0], e.Kubernetes.Given.Grants[:0]
 	mounts, exposes := e.Docker.Request.CreateMounts[:0], e.Docker.Request.CreateExposes[:0]
 	*e = Event{}
 	e.Docker.Request.CreateMounts, e.Docker.Request.CreateExposes = mounts, exposes
+	e.Kubernetes.Given.Exposes, e.Kubernetes.Given.Grants = given, grants
 	e.Kubernetes.User.Groups, e.Kubernetes.Impersonated.Groups, e.Kubernetes.SourceIPs = user, impersonated, ips
 }
 

@@ -5,6 +5,8 @@ package event
 import (
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/containerapi/containerapi/plugin/manifest"
 )
 
 // AppendJSON appends the event as one JSON object without a newline.
@@ -79,7 +81,32 @@ func (w *writer) kube(k *Kubernetes) {
 	w.string(annotationReason, k.DecisionReason)
 	w.string(annotationIssued, k.IssuedCredentialID)
 	w.close(annotations)
+	w.given(&k.Given)
 	w.b = append(w.b, '}')
+}
+
+// given writes what the object of a request gives.
+func (w *writer) given(g *manifest.Given) {
+	given := w.open(manifest.Member)
+	w.strings("exposes", g.Exposes)
+	w.strings("grants", g.Grants)
+	w.string("account", g.Account)
+	w.string("reviewUser", g.ReviewUser)
+	w.string("reviewResource", g.ReviewResource)
+	w.bool("unread", g.Unread)
+	w.close(given)
+}
+
+// AppendGiven appends what an object gives as a JSON object.
+func AppendGiven(b []byte, g *manifest.Given) []byte {
+	w := writer{b: append(b, '{')}
+	w.given(g)
+	if len(w.b) == len(b)+1 {
+		return append(b, "{}"...)
+	}
+	// The object without its name.
+	start := len(b)
+	return append(w.b[:start], w.b[start+len(`{"`+manifest.Member+`":`):]...)
 }
 
 func (w *writer) user(u *User) {

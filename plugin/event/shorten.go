@@ -17,7 +17,7 @@ const MaxShortened = 32 << 10
 const (
 	shortText  = 512
 	shortValue = 256
-	shortList  = 16
+	shortList  = 12
 )
 
 // Shorten cuts the parts of the event that can be long, so that its JSON takes

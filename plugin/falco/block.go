@@ -11,7 +11,7 @@ import (
 )
 
 // MaxFields is how many fields a plugin may have.
-const MaxFields = 120
+const MaxFields = 128
 
 // maxList is how many values of a list are kept: more than any rule reads,
 // and few enough that some lists fit into one extraction.

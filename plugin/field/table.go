@@ -145,6 +145,22 @@ var kube = []Field{
 		text(func(e *event.Event) string { return kubernetes.HelmRelease(&e.Kubernetes) })},
 	{"kube.exec.command", "The command of a `kubectl exec`, its words joined by a space; `kubectl cp` is an exec of `tar`. What may be a secret in it is shown as `***`; with the setting `commands: names` only programs and files are shown.",
 		text(func(e *event.Event) string { return e.Kubernetes.Command })},
+	{"kube.create.exposes", "What a pod, or what makes pods, is created or changed to show to those in it. Of the host the words of `docker.create.exposes`; of credentials `secret` (a volume or variables from a Secret), `token` (a projected token of its account), `account` (it runs as another service account than `default`). Only where the audit policy records requests at level `Request`, and of a change what the request says.",
+		texts(func(e *event.Event) []string { return e.Kubernetes.Given.Exposes })},
+	{"kube.create.serviceaccount", "The service account that such a pod runs as, where it names one.",
+		text(func(e *event.Event) string { return e.Kubernetes.Given.Account })},
+	{"kube.create.grants", "What is given by a role, a binding, a certificate request, a secret or an admission configuration that is created or changed. By a role the rights to `secrets` (read them), `tokens` (have them issued), `exec`, `node_proxy` (reach kubelets), `proxy`, `workloads` (make pods), `escalate`, `impersonate`, `certificates` (approve or sign), `admission`, or `everything`; by a binding to a role of Kubernetes itself `everything` (`cluster-admin`), `admin`, `edit`, `view`, `system_role`, and `to_anonymous`, `to_everyone`, `to_masters` for whom it is. By a certificate request `client_certificate`, `node_certificate`, `serving_certificate`, `other_certificate`; by a secret `service_account_token`, `bootstrap_token`; by admission `sees_secrets`, `secret_parameter`; by a CSI driver `pod_tokens`. Only where the audit policy records requests at level `Request`.",
+		texts(func(e *event.Event) []string { return e.Kubernetes.Given.Grants })},
+	{"kube.create.unread", "True if parts of such an object could not be read, so that what it gives is not known in full; no value where the event has no object.",
+		flag(func(e *event.Event) (bool, bool) { return e.Kubernetes.Given.Unread, e.Kubernetes.Given.Unread })},
+	{"kube.review.user", "Whose rights an access review asks for. A kubelet asks so for each client of its own port.",
+		text(func(e *event.Event) string { return e.Kubernetes.Given.ReviewUser })},
+	{"kube.review.resource", "For which resource it asks, such as `nodes/proxy`.",
+		text(func(e *event.Event) string { return e.Kubernetes.Given.ReviewResource })},
+	{"kube.proxy.port", "The port, by number or name, that a request reaches through the proxy of a pod or service. No value for the only one.",
+		text(func(e *event.Event) string { return proxied(e).Port })},
+	{"kube.proxy.service", "What is known to listen there, by its port, its name or what is asked for: `vault`, `etcd`, `kubelet`, `docker`, `apiserver`, `dashboard`, `consul`, `secret_store`, `metadata` (of a cloud), `debug` (what a program shows of itself).",
+		text(func(e *event.Event) string { return proxied(e).Service })},
 	{"kube.response.code", "The HTTP status of the response. No value where the event does not say, as those of GKE.",
 		number(func(e *event.Event) (uint64, bool) { return e.Kubernetes.Code, e.Kubernetes.Code != 0 })},
 	{"kube.response.reason", "The API server's own word for a failure, such as `Forbidden` or `NotFound`. No value for a failure of what it passes a request on to, such as a kubelet.",
@@ -296,6 +312,14 @@ var dockerAPI = []Field{
 		flag(func(e *event.Event) (bool, bool) { return e.Docker.HealthCheck, e.Docker.Command != "" })},
 	{"docker.exit_code", "The exit code of a container or exec that ended.",
 		text(func(e *event.Event) string { return e.Docker.ExitCode })},
+}
+
+// proxied is what a request reaches through the proxy of a pod or service.
+func proxied(e *event.Event) kubernetes.Proxied {
+	if e.Operation != operation.PodProxy && e.Operation != operation.ServiceProxy {
+		return kubernetes.Proxied{}
+	}
+	return kubernetes.ProxyOf(&e.Kubernetes)
 }
 
 // address returns the IP address that a source names, or the zero Addr.

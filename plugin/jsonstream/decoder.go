@@ -6,6 +6,7 @@ import (
 	"bytes"
 
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/kubernetes"
 )
 
 // Decoder reads events from texts of any size. Unlike an [event.Decoder] it
@@ -28,6 +29,7 @@ type Decoder struct {
 func (d *Decoder) Decode(text []byte, each func(*event.Event, error)) { d.decode(text, 0, each) }
 
 func (d *Decoder) decode(text []byte, depth int, each func(*event.Event, error)) {
+	d.events.Reads = kubernetes.Reads
 	// In an array there may be envelopes.
 	array := bytes.HasPrefix(text, []byte("["))
 	if len(text) <= maxWhole && !array && d.events.Decode(text, each) == nil {
@@ -80,6 +82,7 @@ func (d *Decoder) pieces(text []byte, depth int, each func(*event.Event, error))
 func (d *Decoder) Item(item Item, each func(*event.Event, error)) { d.item(item, 0, each) }
 
 func (d *Decoder) item(item Item, depth int, each func(*event.Event, error)) {
+	d.events.Reads = kubernetes.Reads
 	if item.Err != nil {
 		each(nil, item.Err)
 		return

@@ -202,3 +202,36 @@ func FuzzDecoder(f *testing.F) {
 		})
 	})
 }
+
+// What the object of a request gives is found wherever in the event the object stands,
+// and however long it is.
+func TestGiven(t *testing.T) {
+	const audit = `{"kind":"Event","auditID":"a1","verb":"create","user":{"username":"mallory"}`
+	const object = `{"metadata":{"annotations":{"a":"PADDING"}},"spec":{"hostPID":true,"serviceAccountName":"admin","volumes":[{"hostPath":{"path":"/"}}],"containers":[{"env":[{"value":"s3cret"}]}]}}`
+	reference := func(resource string) string { return `,"objectRef":{"resource":"` + resource + `"}` }
+	for _, length := range []int{0, 100 << 10, 3 << 20} {
+		asked := `,"requestObject":` + strings.Replace(object, "PADDING", strings.Repeat("x", length), 1)
+		for name, test := range map[string]struct{ text, exposes string }{
+			"behind":        {audit + reference("pods") + asked + `}`, "host_root host_pid account"},
+			"before":        {audit + asked + reference("pods") + `}`, "host_root host_pid account"},
+			"in a list":     {`{"kind":"EventList","items":[` + audit + reference("pods") + asked + `}]}`, "host_root host_pid account"},
+			"no pod":        {audit + reference("configmaps") + asked + `}`, ""},
+			"no object":     {audit + reference("pods") + `}`, ""},
+			"read, not put": {strings.Replace(audit, "create", "get", 1) + reference("pods") + asked + `}`, ""},
+		} {
+			var d jsonstream.Decoder
+			d.Decode([]byte(test.text), func(e *event.Event, err error) {
+				if err != nil {
+					t.Fatalf("%s, %d: %v", name, length, err)
+				}
+				given := e.Kubernetes.Given
+				if got := strings.Join(given.Exposes, " "); got != test.exposes || given.Unread {
+					t.Errorf("%s, %d: exposes %q, want %q; unread: %t", name, length, got, test.exposes, given.Unread)
+				}
+				if text := string(e.AppendJSON(nil)); strings.Contains(text, "s3cret") || strings.Contains(text, "xxx") {
+					t.Errorf("%s, %d: the object is in the event: %.300s", name, length, text)
+				}
+			})
+		}
+	}
+}

@@ -10,6 +10,8 @@ import (
 	"hash/maphash"
 	"io"
 	"regexp"
+
+	"github.com/containerapi/containerapi/plugin/manifest"
 )
 
 const (
@@ -85,6 +87,9 @@ type Reader struct {
 
 	out  []byte // what is kept of a long event
 	lost bool   // and that some of it was not
+
+	asked *manifest.Reader // reads what is passed over, if it is set
+	read  int              // of buf, up to where asked has it
 }
 
 var seed = maphash.MakeSeed()
@@ -412,6 +417,7 @@ const (
 	otherName name = iota
 	kindName
 	listName   // of a list of events
+	askedName  // of the object of a request, of which an event needs what it gives
 	objectName // of an object that no event needs
 )
 
@@ -423,7 +429,9 @@ func nameOf(key []byte) name {
 		"logEvents", "events", // CloudWatch
 		"records", "Records": // Azure
 		return listName
-	case "requestObject", "responseObject":
+	case "requestObject":
+		return askedName
+	case "responseObject":
 		return objectName
 	}
 	return otherName
@@ -529,10 +537,11 @@ func (r *Reader) fill() error {
 	if r.hashing {
 		r.hash.Write(r.buf[r.hashed:r.pos])
 	}
+	r.tee()
 	copy(r.buf, r.buf[keep:r.end])
 	r.end -= keep
 	r.pos -= keep
-	r.hashed = r.pos
+	r.hashed, r.read = r.pos, r.pos
 	if r.end == len(r.buf) {
 		return errFull
 	}

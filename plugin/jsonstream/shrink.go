@@ -2,6 +2,11 @@
 
 package jsonstream
 
+import (
+	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/manifest"
+)
+
 // How much is kept of an event that is too long to be read as it stands: of a
 // string, and of an array or object, by how deep it lies, all in bytes. What an API
 // server itself writes into an audit event stays far below; what a client can make
@@ -142,9 +147,33 @@ func (r *Reader) copyElement(depth int, open byte, top bool) (keep bool, err err
 		return false, errList
 	case long, depth == 1 && name == objectName:
 		return false, r.skip(0)
+	case depth == 1 && name == askedName:
+		return r.copyGiven(start)
 	}
 	r.out = append(r.out, ':')
 	return true, r.copyValue(depth+1, false)
+}
+
+// copyGiven copies of the object of a request what it gives, with a key of its own in
+// place of the one that begins at start of out.
+func (r *Reader) copyGiven(start int) (keep bool, err error) {
+	r.asked, r.read = manifest.NewReader(), r.pos
+	err = r.skip(0)
+	r.tee()
+	given := r.asked.Given()
+	r.asked = nil
+	r.out = append(r.out[:start], `"`+manifest.Member+`":`...)
+	r.out = event.AppendGiven(r.out, &given)
+	return true, err
+}
+
+// tee gives what was passed over to whom reads along.
+func (r *Reader) tee() {
+	if r.asked != nil {
+		// It says for itself what it could not read.
+		_, _ = r.asked.Write(r.buf[r.read:r.pos])
+		r.read = r.pos
+	}
 }
 
 // copyString copies a string, cut between two characters if it is longer than

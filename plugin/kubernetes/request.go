@@ -71,6 +71,27 @@ func ShownPath(k *event.Kubernetes) string {
 	return command.MaskText(path)
 }
 
+// HideName hides the name of an object that is a credential itself. OpenShift has
+// called tokens by their hash since 4.6, "sha256~…", and by themselves before.
+func HideName(k *event.Kubernetes) {
+	r := index[key{k.APIGroup, k.Resource, ""}]
+	if r == nil || !r.secretName || k.Name == "" || k.Name == hiddenName || strings.HasPrefix(k.Name, "sha256~") {
+		return
+	}
+	path, query, asked := strings.Cut(k.RequestURI, "?")
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		path = path[:i+1] + hiddenName
+	}
+	if k.RequestURI = path; asked {
+		// A selector can name it as well.
+		k.RequestURI += "?" + strings.ReplaceAll(query, k.Name, hiddenName)
+	}
+	k.Name = hiddenName
+}
+
+// hiddenName stands for a name that is not shown.
+const hiddenName = "***"
+
 // Query returns the value of a query parameter as the API server reads it: the
 // first one of that name, names and values unescaped, pairs with a semicolon
 // or a broken escape left out. See net/url.ParseQuery.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/manifest"
 	"github.com/containerapi/containerapi/plugin/operation"
 )
 
@@ -25,6 +26,10 @@ type row struct {
 type more struct {
 	// clusterScoped reports that the resource has no namespaces.
 	clusterScoped bool
+	// asks is what is wanted of the object of a request that creates or changes one.
+	asks manifest.Kind
+	// secretName reports that the name of an object can be a credential itself.
+	secretName bool
 	// kubectlCreates is the command of kubectl that creates one, where that is
 	// not "create".
 	kubectlCreates string
@@ -48,7 +53,7 @@ var podDebug = operation.Operation{Name: "pod.debug", Credential: filesystem}
 // (k8s.io/apiserver/pkg/endpoints/request).
 var resources = []row{
 
-	{"", "secrets", "", object("secret", secret), more{}},
+	{"", "secrets", "", object("secret", secret), more{asks: manifest.Access}},
 	{"", "configmaps", "", object("configmap", configMap), more{}},
 
 	// A service account only names its secrets.
@@ -60,20 +65,24 @@ var resources = []row{
 	{"authorization.k8s.io", "selfsubjectaccessreviews", "", only(operation.Operation{Name: "access.review", Credential: none}), more{clusterScoped: true, kubectlCreates: "auth can-i"}},
 	{"authorization.k8s.io", "selfsubjectrulesreviews", "", only(operation.Operation{Name: "access.review", Credential: none}), more{clusterScoped: true, kubectlCreates: "auth can-i"}},
 
-	{"", "pods", "", object("pod", environment), more{}},
+	// What others may do. Kubelets ask whether those may who come to their own port.
+	{"authorization.k8s.io", "subjectaccessreviews", "", only(operation.Operation{Name: operation.SubjectReview, Credential: none}), more{clusterScoped: true, asks: manifest.Review}},
+	{"authorization.k8s.io", "localsubjectaccessreviews", "", only(operation.Operation{Name: operation.SubjectReview, Credential: none}), more{asks: manifest.Review}},
+
+	{"", "pods", "", object("pod", environment), more{asks: manifest.Pod}},
 	{"", "pods", "status", part("pod", environment), more{}},
-	{"", "pods", "resize", part("pod", environment), more{}},
+	{"", "pods", "resize", part("pod", environment), more{asks: manifest.Pod}},
 	{"", "pods", "log", always(operation.Operation{Name: "pod.logs", Credential: logs}), more{}},
 	{"", "pods", "exec", always(operation.Operation{Name: "pod.exec", Credential: filesystem}), more{}},
 	{"", "pods", "attach", always(operation.Operation{Name: "pod.attach", Credential: filesystem}), more{}},
 	{"", "pods", "portforward", always(operation.Operation{Name: "pod.portforward", Credential: none}), more{}},
-	{"", "pods", "proxy", always(operation.Operation{Name: "pod.proxy", Credential: none}), more{}},
-	{"", "services", "proxy", always(operation.Operation{Name: "service.proxy", Credential: none}), more{}},
+	{"", "pods", "proxy", always(operation.Operation{Name: operation.PodProxy, Credential: none}), more{}},
+	{"", "services", "proxy", always(operation.Operation{Name: operation.ServiceProxy, Credential: none}), more{}},
 	{"", "pods", "ephemeralcontainers", verbs{
 		verbGet:    {Name: "pod.get", Credential: environment},
 		verbUpdate: podDebug,
 		verbPatch:  podDebug,
-	}, more{}},
+	}, more{asks: manifest.Pod}},
 
 	{"", "nodes", "", object("node", none), more{clusterScoped: true}},
 	{"", "nodes", "status", part("node", none), more{clusterScoped: true}},
@@ -81,45 +90,74 @@ var resources = []row{
 
 	// Everything with a pod template, and so with an environment. A
 	// ControllerRevision is a copy of one.
-	{"", "podtemplates", "", object("workload", environment), more{}},
-	{"", "replicationcontrollers", "", object("workload", environment), more{}},
+	{"", "podtemplates", "", object("workload", environment), more{asks: manifest.Pod}},
+	{"", "replicationcontrollers", "", object("workload", environment), more{asks: manifest.Pod}},
 	{"", "replicationcontrollers", "status", part("workload", environment), more{}},
 	{"apps", "controllerrevisions", "", object("workload", environment), more{}},
-	{"apps", "daemonsets", "", object("workload", environment), more{}},
+	{"apps", "daemonsets", "", object("workload", environment), more{asks: manifest.Pod}},
 	{"apps", "daemonsets", "status", part("workload", environment), more{}},
-	{"apps", "deployments", "", object("workload", environment), more{}},
+	{"apps", "deployments", "", object("workload", environment), more{asks: manifest.Pod}},
 	{"apps", "deployments", "status", part("workload", environment), more{}},
-	{"apps", "replicasets", "", object("workload", environment), more{}},
+	{"apps", "replicasets", "", object("workload", environment), more{asks: manifest.Pod}},
 	{"apps", "replicasets", "status", part("workload", environment), more{}},
-	{"apps", "statefulsets", "", object("workload", environment), more{}},
+	{"apps", "statefulsets", "", object("workload", environment), more{asks: manifest.Pod}},
 	{"apps", "statefulsets", "status", part("workload", environment), more{}},
-	{"batch", "cronjobs", "", object("workload", environment), more{}},
+	{"batch", "cronjobs", "", object("workload", environment), more{asks: manifest.Pod}},
 	{"batch", "cronjobs", "status", part("workload", environment), more{}},
-	{"batch", "jobs", "", object("workload", environment), more{}},
+	{"batch", "jobs", "", object("workload", environment), more{asks: manifest.Pod}},
 	{"batch", "jobs", "status", part("workload", environment), more{}},
 
-	{"rbac.authorization.k8s.io", "clusterrolebindings", "", object("rbac", none), more{clusterScoped: true}},
-	{"rbac.authorization.k8s.io", "clusterroles", "", object("rbac", none), more{clusterScoped: true}},
-	{"rbac.authorization.k8s.io", "rolebindings", "", object("rbac", none), more{}},
-	{"rbac.authorization.k8s.io", "roles", "", object("rbac", none), more{}},
+	{"rbac.authorization.k8s.io", "clusterrolebindings", "", object("rbac", none), more{clusterScoped: true, asks: manifest.Access}},
+	{"rbac.authorization.k8s.io", "clusterroles", "", object("rbac", none), more{clusterScoped: true, asks: manifest.Access}},
+	{"rbac.authorization.k8s.io", "rolebindings", "", object("rbac", none), more{asks: manifest.Access}},
+	{"rbac.authorization.k8s.io", "roles", "", object("rbac", none), more{asks: manifest.Access}},
 
-	{"certificates.k8s.io", "certificatesigningrequests", "", object("certificatesigningrequest", none), more{clusterScoped: true}},
+	{"certificates.k8s.io", "certificatesigningrequests", "", object("certificatesigningrequest", none), more{clusterScoped: true, asks: manifest.Access}},
 	{"certificates.k8s.io", "certificatesigningrequests", "status", part("certificatesigningrequest", none), more{clusterScoped: true}},
-	{"certificates.k8s.io", "certificatesigningrequests", "approval", always(operation.Operation{Name: "certificatesigningrequest.approve", Credential: none}), more{clusterScoped: true}},
+	{"certificates.k8s.io", "certificatesigningrequests", "approval", always(operation.Operation{Name: "certificatesigningrequest.approve", Credential: none}), more{clusterScoped: true, asks: manifest.Access}},
+
+	// Who is asked by the API server, or shown what others write: a webhook for secrets
+	// gets each of them, and so does an expression of a policy.
+	{"admissionregistration.k8s.io", "mutatingadmissionpolicies", "", object("admission", none), more{clusterScoped: true, asks: manifest.Access}},
+	{"admissionregistration.k8s.io", "mutatingadmissionpolicybindings", "", object("admission", none), more{clusterScoped: true, asks: manifest.Access}},
+	{"admissionregistration.k8s.io", "mutatingwebhookconfigurations", "", object("admission", none), more{clusterScoped: true, asks: manifest.Access}},
+	{"admissionregistration.k8s.io", "validatingadmissionpolicies", "", object("admission", none), more{clusterScoped: true, asks: manifest.Access}},
+	{"admissionregistration.k8s.io", "validatingadmissionpolicies", "status", part("admission", none), more{clusterScoped: true}},
+	{"admissionregistration.k8s.io", "validatingadmissionpolicybindings", "", object("admission", none), more{clusterScoped: true, asks: manifest.Access}},
+	{"admissionregistration.k8s.io", "validatingwebhookconfigurations", "", object("admission", none), more{clusterScoped: true, asks: manifest.Access}},
+
+	// A volume that is made by hand can be any directory of a node. A driver can ask
+	// for the tokens of the pods that use it.
+	{"", "persistentvolumes", "", object("persistentvolume", none), more{clusterScoped: true, asks: manifest.Pod}},
+	{"", "persistentvolumes", "status", part("persistentvolume", none), more{clusterScoped: true}},
+	{"storage.k8s.io", "csidrivers", "", object("csidriver", none), more{clusterScoped: true, asks: manifest.Access}},
+
+	// Of OpenShift (github.com/openshift/api). Before 4.6 the name of a token was the
+	// token. A route has the key of its certificate, an image stream the credentials
+	// of its registries, a build the environment that it runs in.
+	{"oauth.openshift.io", "oauthaccesstokens", "", object("oauthtoken", token), more{clusterScoped: true, secretName: true}},
+	{"oauth.openshift.io", "oauthauthorizetokens", "", object("oauthtoken", token), more{clusterScoped: true, secretName: true}},
+	{"oauth.openshift.io", "useroauthaccesstokens", "", object("oauthtoken", token), more{clusterScoped: true, secretName: true}},
+	{"oauth.openshift.io", "oauthclients", "", object("oauthclient", secret), more{clusterScoped: true}},
+	{"image.openshift.io", "imagestreams", "secrets", always(operation.Operation{Name: "imagestream.secrets", Credential: secret}), more{}},
+	{"apps.openshift.io", "deploymentconfigs", "", object("workload", environment), more{asks: manifest.Pod}},
+	{"apps.openshift.io", "deploymentconfigs", "log", always(operation.Operation{Name: "pod.logs", Credential: logs}), more{}},
+	{"build.openshift.io", "builds", "", object("build", environment), more{asks: manifest.Pod}},
+	{"build.openshift.io", "builds", "log", always(operation.Operation{Name: "pod.logs", Credential: logs}), more{}},
+	{"build.openshift.io", "buildconfigs", "", object("build", environment), more{asks: manifest.Pod}},
+	{"template.openshift.io", "templateinstances", "", object("workload", environment), more{}},
+	{"route.openshift.io", "routes", "", object("route", environment), more{}},
+	{"authorization.openshift.io", "clusterrolebindings", "", object("rbac", none), more{clusterScoped: true, asks: manifest.Access}},
+	{"authorization.openshift.io", "clusterroles", "", object("rbac", none), more{clusterScoped: true, asks: manifest.Access}},
+	{"authorization.openshift.io", "rolebindings", "", object("rbac", none), more{asks: manifest.Access}},
+	{"authorization.openshift.io", "roles", "", object("rbac", none), more{asks: manifest.Access}},
+	{"security.openshift.io", "securitycontextconstraints", "", object("rbac", none), more{clusterScoped: true}},
 
 	// Resources that mean nothing here, and have no namespaces.
 	{"", "namespaces", "", verbs{}, more{clusterScoped: true}},
-	{"", "persistentvolumes", "", verbs{}, more{clusterScoped: true}},
 	{"", "componentstatuses", "", verbs{}, more{clusterScoped: true}},
-	{"admissionregistration.k8s.io", "mutatingadmissionpolicies", "", verbs{}, more{clusterScoped: true}},
-	{"admissionregistration.k8s.io", "mutatingadmissionpolicybindings", "", verbs{}, more{clusterScoped: true}},
-	{"admissionregistration.k8s.io", "mutatingwebhookconfigurations", "", verbs{}, more{clusterScoped: true}},
-	{"admissionregistration.k8s.io", "validatingadmissionpolicies", "", verbs{}, more{clusterScoped: true}},
-	{"admissionregistration.k8s.io", "validatingadmissionpolicybindings", "", verbs{}, more{clusterScoped: true}},
-	{"admissionregistration.k8s.io", "validatingwebhookconfigurations", "", verbs{}, more{clusterScoped: true}},
 	{"apiextensions.k8s.io", "customresourcedefinitions", "", verbs{}, more{clusterScoped: true}},
 	{"apiregistration.k8s.io", "apiservices", "", verbs{}, more{clusterScoped: true}},
-	{"authorization.k8s.io", "subjectaccessreviews", "", verbs{}, more{clusterScoped: true}},
 	{"certificates.k8s.io", "clustertrustbundles", "", verbs{}, more{clusterScoped: true}},
 	{"flowcontrol.apiserver.k8s.io", "flowschemas", "", verbs{}, more{clusterScoped: true}},
 	{"flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations", "", verbs{}, more{clusterScoped: true}},
@@ -132,7 +170,6 @@ var resources = []row{
 	{"resource.k8s.io", "deviceclasses", "", verbs{}, more{clusterScoped: true}},
 	{"resource.k8s.io", "resourceslices", "", verbs{}, more{clusterScoped: true}},
 	{"scheduling.k8s.io", "priorityclasses", "", verbs{}, more{clusterScoped: true}},
-	{"storage.k8s.io", "csidrivers", "", verbs{}, more{clusterScoped: true}},
 	{"storage.k8s.io", "csinodes", "", verbs{}, more{clusterScoped: true}},
 	{"storage.k8s.io", "storageclasses", "", verbs{}, more{clusterScoped: true}},
 	{"storage.k8s.io", "volumeattachments", "", verbs{}, more{clusterScoped: true}},
@@ -207,6 +244,10 @@ func named(k *event.Kubernetes, target event.Target) operation.Operation {
 		return operation.Other
 	case operation.NodeProxy:
 		op.Credential = kubelet(k)
+	case operation.PodProxy, operation.ServiceProxy:
+		op.Credential = ProxyOf(k).Credential
+	case operation.SubjectReview:
+		return reviewed(k, op)
 	}
 	return op
 }
@@ -239,6 +280,38 @@ func isRooted(path string) bool {
 	return strings.HasPrefix(path, "/api/") || strings.HasPrefix(path, "/apis/") || strings.HasPrefix(path, "/logs/")
 }
 
+// Reads says what is wanted of the object of a request.
+func Reads(k *event.Kubernetes) manifest.Kind {
+	switch k.Verb {
+	case "create", "update", "patch":
+		if r := index[key{k.APIGroup, k.Resource, k.Subresource}]; r != nil {
+			return r.asks
+		}
+	}
+	return manifest.Nothing
+}
+
+// reviewed is the meaning of a question for the rights of others. A kubelet asks it for
+// each client that comes to its own port, so that it tells of what no audit event
+// tells: what a client wanted there.
+func reviewed(k *event.Kubernetes, op operation.Operation) operation.Operation {
+	subresource, ok := strings.CutPrefix(k.Given.ReviewResource, "nodes")
+	if !ok || !strings.HasPrefix(k.User.Name, "system:node:") {
+		return op
+	}
+	op.Name = operation.KubeletAccess
+	// See pkg/kubelet/server/auth.go in Kubernetes, and KEP-2862.
+	switch subresource {
+	case "/proxy", "/checkpoint":
+		op.Credential = filesystem
+	case "/log":
+		op.Credential = logs
+	case "/pods":
+		op.Credential = environment
+	}
+	return op
+}
+
 // LongRunning reports whether a request may have several events with an
 // outcome.
 func LongRunning(k *event.Kubernetes) bool {
@@ -264,6 +337,10 @@ func AllNamespaces(k *event.Kubernetes) bool {
 // nonResource returns the meaning of a request that is not for a resource.
 // /logs/ is the directory /var/log of the API server's host.
 func nonResource(path string) operation.Operation {
+	// Whoever raises the verbosity of its log finds secrets there.
+	if strings.HasPrefix(path, "/debug/") {
+		return operation.Operation{Name: "apiserver.debug", Credential: none}
+	}
 	if path == "/logs" || strings.HasPrefix(path, "/logs/") {
 		return operation.Operation{Name: "apiserver.logs", Credential: logs}
 	}

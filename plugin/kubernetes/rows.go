@@ -2,7 +2,11 @@
 
 package kubernetes
 
-import "github.com/containerapi/containerapi/plugin/operation"
+import (
+	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/manifest"
+	"github.com/containerapi/containerapi/plugin/operation"
+)
 
 // verbNames are the names of the verbs, by verb.
 var verbNames = [verbCount]string{
@@ -33,5 +37,16 @@ func Rows() []operation.Row {
 			}
 		}
 	}
-	return append(rows, operation.Row{Operation: nonResource("/logs/"), Of: "get /logs/"})
+	for _, proxied := range services {
+		rows = append(rows, operation.Row{
+			Operation: operation.Operation{Name: operation.ServiceProxy, Credential: proxied.credential}, Of: "any verb on services/proxy to " + proxied.name,
+		})
+	}
+	for _, what := range []string{"proxy", "checkpoint", "log", "pods", "metrics"} {
+		k := event.Kubernetes{User: event.User{Name: "system:node:n"}, Given: manifest.Given{ReviewResource: "nodes/" + what}}
+		rows = append(rows, operation.Row{Operation: reviewed(&k, operation.Operation{}), Of: "nodes/" + what + " at a kubelet's own port"})
+	}
+	return append(rows,
+		operation.Row{Operation: nonResource("/logs/"), Of: "get /logs/"},
+		operation.Row{Operation: nonResource("/debug/"), Of: "any verb on /debug/"})
 }

@@ -26,6 +26,7 @@ func Classify(e *event.Event) {
 			e.CommandReads |= command.Opaque
 		}
 		op = kubernetes.Operation(&e.Kubernetes)
+		kubernetes.HideName(&e.Kubernetes)
 		// An announcement that nothing came after stays one.
 		if e.Outcome != event.Unanswered {
 			e.Outcome = kubernetesOutcome(&e.Kubernetes)

@@ -55,7 +55,11 @@ const (
 	ContainerStart   = "container.start"
 	DaemonInsecure   = "daemon.insecure"
 	ExecStart        = "exec.start"
+	KubeletAccess    = "kubelet.access"
 	NodeProxy        = "node.proxy"
+	PodProxy         = "pod.proxy"
+	ServiceProxy     = "service.proxy"
+	SubjectReview    = "subjectaccess.review"
 	VolumeCreate     = "volume.create"
 )
 
