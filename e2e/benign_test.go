@@ -41,6 +41,7 @@ func TestBenign(t *testing.T) {
 	awaitListener(t, run, address)
 	canary := newCanary()
 	options := shippedAudit(t, url)
+	options.AuditPolicy = shippedPolicy(t, "audit-policy-requests.yaml")
 	options.Canary = canary
 	cluster := startCluster(t, options)
 	runner := &scenario.Runner{Engine: run, Kube: cluster, Docker: daemon.Daemon, Dir: t.TempDir(), Secret: canary}
