@@ -40,6 +40,9 @@ var (
 type Node struct {
 	// Members are what is wanted of an object's members, by their keys.
 	Members map[string]*Node
+	// Exact reports that keys match as they are written only, as the API server of
+	// Kubernetes reads them. It saves looking through all members for each key.
+	Exact bool
 	// Any is what is wanted of each member whose key is not in Members; its
 	// key is given to Key first.
 	Any *Node
@@ -439,7 +442,11 @@ func (s *Scanner) endKey() {
 	}
 	s.node = n.Any
 	if !s.long {
-		if m := member(n.Members, key); m != nil {
+		if m := n.Members[key]; m != nil {
+			s.node = m
+		} else if n.Exact {
+			return
+		} else if m := member(n.Members, key); m != nil {
 			s.node = m
 		}
 	}

@@ -231,3 +231,17 @@ func BenchmarkScanner(b *testing.B) {
 		}
 	}
 }
+
+// Where keys are to be exact, one that differs by case is another.
+func TestExact(t *testing.T) {
+	for _, exact := range []bool{false, true} {
+		found := ""
+		s := New(&Node{Exact: exact, Members: map[string]*Node{"name": {String: func(text string) { found += text }}}}, DefaultLimit)
+		if _, err := s.Write([]byte(`{"name":"a","Name":"b"}`)); err != nil {
+			t.Fatal(err)
+		}
+		if want := map[bool]string{false: "ab", true: "a"}[exact]; found != want {
+			t.Errorf("exact: %t: found %q, want %q", exact, found, want)
+		}
+	}
+}

@@ -150,7 +150,7 @@ func listed(order []string, found map[string]bool) []string {
 // into metadata, data and plain values means nothing, and may be secret.
 func (r *Reader) root() *jsonscan.Node {
 	any := &jsonscan.Node{}
-	any.Any, any.Element = any, any
+	any.Any, any.Element, any.Exact = any, any, true
 	any.Members = make(map[string]*jsonscan.Node)
 	for _, name := range meaningless {
 		any.Members[name] = new(jsonscan.Node)
@@ -270,7 +270,7 @@ func (r *Reader) operationNode(any *jsonscan.Node) *jsonscan.Node {
 	// The members of what a path leads to, or of each element of it: {"path": "/"} at
 	// …/hostPath, a rule at /rules/-.
 	value := &jsonscan.Node{
-		Any: any, String: add.String, Bool: func(b bool) { r.op.yes = b }, Members: maps.Clone(any.Members),
+		Any: any, Exact: true, String: add.String, Bool: func(b bool) { r.op.yes = b }, Members: maps.Clone(any.Members),
 		Begin: func(bool) { r.rule = rule{} },
 		End:   r.endPatchedRule,
 	}
