@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/containerapi/containerapi/plugin/config"
@@ -65,10 +66,17 @@ func nameOnce(part string, u *url.URL, named map[string]bool) error {
 	if part == "" {
 		return errors.New("there is no input on one side of a comma; the Docker Engine of this host is docker://")
 	}
-	name := u.Scheme + "://" + u.Host + path.Join("/", u.Path)
-	if u.Scheme == "" {
+	name := path.Join("/", u.Path)
+	switch {
+	case u.Scheme == "":
 		name = path.Clean(part) // a name in which each sign stands for itself
+	case u.Scheme == "docker" && name == "/":
+		name = dockerevents.DefaultSocket
 	}
+	if target, err := filepath.EvalSymlinks(name); err == nil && u.Host == "" {
+		name = target
+	}
+	name = u.Scheme + "://" + u.Host + name
 	if named[name] {
 		return fmt.Errorf("%s stands there twice", part)
 	}

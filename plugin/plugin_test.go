@@ -214,20 +214,22 @@ func TestMetrics(t *testing.T) {
 func TestOpenErrors(t *testing.T) {
 	p, _ := start(t, "")
 	for params, want := range map[string]string{
-		"/nowhere/audit.jsonl":                      "/nowhere/audit.jsonl",
-		"ftp://host/file":                           "ftp",
-		"http://127.0.0.1/path":                     "port",
-		"https://127.0.0.1:0/path":                  "/etc/falco/falco.pem",
-		"docker+tcp://":                             "docker+tcp",
-		"http://127.0.0.1:0/a,nfs://host":           "nfs",
-		"file:///proc":                              "/proc",
-		"file:/proc":                                "/proc",
-		"file://proc/audit.log":                     "three slashes",
-		"file:proc/audit.log":                       "three slashes",
-		"docker://,":                                "comma",
-		",http://127.0.0.1:0/a":                     "comma",
-		"docker://,docker:///":                      "twice",
-		"file:///no/audit.log,file:/no/./audit.log": "twice",
+		"/nowhere/audit.jsonl":                              "/nowhere/audit.jsonl",
+		"ftp://host/file":                                   "ftp",
+		"http://127.0.0.1/path":                             "port",
+		"https://127.0.0.1:0/path":                          "/etc/falco/falco.pem",
+		"docker+tcp://":                                     "docker+tcp",
+		"http://127.0.0.1:0/a,nfs://host":                   "nfs",
+		"file:///proc":                                      "/proc",
+		"file:/proc":                                        "/proc",
+		"file://proc/audit.log":                             "three slashes",
+		"file:proc/audit.log":                               "three slashes",
+		"docker://,":                                        "comma",
+		",http://127.0.0.1:0/a":                             "comma",
+		"docker://,docker:///":                              "twice",
+		"docker://,docker:///var/run/docker.sock":           "twice",
+		"file:///etc/os-release,file:///usr/lib/os-release": "twice", // a link to the other
+		"file:///no/audit.log,file:/no/./audit.log":         "twice",
 	} {
 		instance, err := p.Open(params)
 		if err == nil {

@@ -89,7 +89,7 @@ var acts = []struct{ name, title, show string }{
 
 	{"manage volumes, networks and tags", "Manage volumes and images", "docker volume create data; docker tag …; docker system df"},
 	{"a health check reads a token", "Docker runs a health check", "HEALTHCHECK CMD cat /run/secrets/token"},
-	{"look at pods and events", "Look at pods", "kubectl get pods; kubectl describe pod; kubectl get events"},
+	{"an operator that everyone knows keeps the secrets of all namespaces", "A known operator keeps secrets", "external-secrets"},
 	{"an engineer who is known works all day", "A known engineer reads secrets and logs, and runs commands",
 		"kubectl get secrets; kubectl exec; kubectl logs; …"},
 	{"a node reads the secret of its pod and requests its token", "A node reads the secret of its pod", "kubelet"},

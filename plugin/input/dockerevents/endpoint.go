@@ -12,8 +12,9 @@ import (
 	"github.com/docker/go-connections/tlsconfig"
 )
 
-// defaultSocket is where dockerd listens unless it is told otherwise.
-const defaultSocket = "/var/run/docker.sock"
+// DefaultSocket is the socket of docker://: where dockerd listens unless it is told
+// otherwise.
+const DefaultSocket = "/var/run/docker.sock"
 
 // maxSocketPath is how many bytes the path of a unix socket may have: sun_path
 // of 'struct sockaddr_un' in unix(7) without its final zero.
@@ -60,7 +61,7 @@ func parseSocket(u *url.URL) (*endpoint, error) {
 	}
 	path := u.Path
 	if path == "" || path == "/" {
-		path = defaultSocket
+		path = DefaultSocket
 	}
 	if len(path) > maxSocketPath {
 		return nil, fmt.Errorf("the input URL %q names a path of %d bytes: a socket's has at most %d", u, len(path), maxSocketPath)
