@@ -39,7 +39,7 @@ var common = []Field{
 			}
 			return e.Docker.Command
 		})},
-	{"api.reads", "What the command of an exec reads that is or holds a credential, as far as its words tell: `token` (a service account's, or another that a cloud's metadata service or command line gives out), `credential` (a file made to keep credentials, a disk, or a program that prints them), `environment` (`env`, `/proc/1/environ`). `opaque` is what cannot be judged: a shell or interpreter that reads what a program sends, code of another language, words that are made when it runs, a program in a directory that anyone can write, what is too long or too deep. A shell at a terminal is none. A hint: a command hides easily what it reads.",
+	{"api.reads", "What the command of an exec reads that is or holds a credential, as far as its words tell: `token` (a service account's, or another that a cloud's metadata service or command line gives out), `credential` (a file made to keep credentials, a disk, the socket of a container runtime, the port of a kubelet or of etcd, or a program that prints them), `environment` (`env`, `/proc/1/environ`). `opaque` is what cannot be judged: a shell or interpreter that reads what a program sends, code of another language, words that are made when it runs, a program in a directory that anyone can write, what is too long or too deep. A shell at a terminal is none. A hint: a command hides easily what it reads.",
 		texts(func(e *event.Event) []string { return e.CommandReads.Names() })},
 	{"api.shortened", "True if the event was above the size limit and carries its essential parts only.",
 		flag(func(e *event.Event) (bool, bool) { return e.Shortened, true })},
