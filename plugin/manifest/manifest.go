@@ -87,17 +87,16 @@ const maxPaths = 256
 type Reader struct {
 	scanner *jsonscan.Scanner
 
-	host     hostaccess.Request
-	shows    map[string]bool // of credentials
-	grants   map[string]bool
-	account  string
-	review   review
-	rule     rule
-	subjects []string
-	role     string
-	op       operation
-	paths    int
-	unread   bool
+	host    hostaccess.Request
+	shows   map[string]bool // of credentials
+	grants  map[string]bool
+	account string
+	review  review
+	rule    rule
+	role    string
+	op      operation
+	paths   int
+	unread  bool
 }
 
 type review struct{ user, resource, subresource string }
