@@ -25,6 +25,9 @@ const (
 	// maxKept is how many bytes are kept of an announcement before it is shortened,
 	// and maxKeptAll of all of them.
 	maxKept, maxKeptAll = 4 << 10, 16 << 20
+	// maxOverdue is how many requests wait to be reported without an outcome before
+	// who brings more of them has to report them first.
+	maxOverdue = 1024
 )
 
 // announced are the requests to a Kubernetes API server whose announcement came, the
@@ -129,6 +132,18 @@ func (a *announced) due(now time.Time) []*announcement {
 	due := a.overdue
 	a.overdue = nil
 	return due
+}
+
+// crowd returns the requests that are to be reported at once, because too many are.
+func (a *announced) crowd() []*announcement {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.overdue) < maxOverdue {
+		return nil
+	}
+	crowd := a.overdue
+	a.overdue = nil
+	return crowd
 }
 
 // id identifies a request. The audit id alone will not do, as a client may choose it.

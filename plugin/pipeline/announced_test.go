@@ -158,3 +158,19 @@ func TestUnansweredMany(t *testing.T) {
 		t.Errorf("%d and %d are remembered", len(a.told.young), len(a.told.old))
 	}
 }
+
+// Who brings more of them than are reported meanwhile reports them.
+func TestUnansweredCrowd(t *testing.T) {
+	r := newReading()
+	now := time.Now()
+	const n = maxAnnounced + 5*maxOverdue
+	for i := range n {
+		r.decoder.Decode([]byte(stage("RequestReceived", fmt.Sprint(i), "", 0, now)), func(e *event.Event, err error) { r.batch.Add(e) })
+		if waiting := len(r.batch.sink.announced.overdue); waiting >= maxOverdue {
+			t.Fatalf("%d wait to be reported", waiting)
+		}
+	}
+	if reported := r.batch.Len() - n; reported != 5*maxOverdue {
+		t.Errorf("%d are reported, want %d", reported, 5*maxOverdue)
+	}
+}

@@ -102,6 +102,9 @@ func (b *batch) Add(e *event.Event) {
 	}
 	meaning.Classify(e)
 	b.sink.announced.note(e, b.sink, now)
+	for _, n := range b.sink.announced.crowd() {
+		n.unanswered(&b.decoder, b.Add)
+	}
 	b.sink.history.Observe(e)
 	e.Clean(b.sink.shown)
 	start := len(b.records)
