@@ -33,6 +33,20 @@ struct {
 	__type(value, struct codes);
 } processes SEC(".maps");
 
+/* What was done last to the memory of a process. While it executes a program, its
+ * memory is that program's already before the end of it is told of. */
+struct tampered {
+	__u64 mm;
+	__u64 what;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct tampered);
+} tampered SEC(".maps");
+
 static __always_inline __u8 *code_of(__u32 tgid)
 {
 	__u32 page = tgid / PIDS_A_PAGE & (PIDS / PIDS_A_PAGE - 1);
@@ -96,10 +110,13 @@ __noinline int code_of_environment(__u64 address)
 static __always_inline void note_exec(struct task_struct *task, __u32 tgid)
 {
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
+	struct tampered *last = bpf_map_lookup_elem(&tampered, &tgid);
 	__u8 *code = code_of(tgid), known = CODE_KNOWN;
 
 	if (!code || !mm)
 		return;
+	if (last && last->mm == (__u64)mm)
+		known |= last->what;
 	if (BPF_CORE_READ(task, ptrace))
 		known |= CODE_TRACED;
 	/* A program that is not root's is on no list. */
@@ -122,8 +139,14 @@ static __always_inline void note_fork(__u32 parent, __u32 child)
 static __always_inline void note_tampered(struct task_struct *task, __u8 what)
 {
 	struct task_struct *parent = BPF_CORE_READ(task, real_parent);
+	struct tampered last = {.mm = (__u64)BPF_CORE_READ(task, mm), .what = what};
+	__u32 tgid = BPF_CORE_READ(task, tgid);
+	struct tampered *before = bpf_map_lookup_elem(&tampered, &tgid);
 
-	note(BPF_CORE_READ(task, tgid), what);
+	if (before && before->mm == last.mm)
+		last.what |= before->what;
+	bpf_map_update_elem(&tampered, &tgid, &last, BPF_ANY);
+	note(tgid, what);
 	if (BPF_CORE_READ(task, mm) == BPF_CORE_READ(parent, mm))
 		note(BPF_CORE_READ(parent, tgid), what);
 }

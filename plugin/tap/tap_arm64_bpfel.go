@@ -193,6 +193,12 @@ type tapShare struct {
 	Bytes [16]uint32
 }
 
+type tapTampered struct {
+	_    structs.HostLayout
+	Mm   uint64
+	What uint64
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
@@ -210,6 +216,7 @@ const (
 	tapMapScratches     = "scratches"
 	tapMapSenders       = "senders"
 	tapMapShares        = "shares"
+	tapMapTampered      = "tampered"
 	tapMapTcpConns      = "tcp_conns"
 	tapMapUnmarked      = "unmarked"
 	tapProgTapExec      = "tap_exec"
@@ -293,6 +300,7 @@ type tapMapSpecs struct {
 	Scratches   *ebpf.MapSpec `ebpf:"scratches"`
 	Senders     *ebpf.MapSpec `ebpf:"senders"`
 	Shares      *ebpf.MapSpec `ebpf:"shares"`
+	Tampered    *ebpf.MapSpec `ebpf:"tampered"`
 	TcpConns    *ebpf.MapSpec `ebpf:"tcp_conns"`
 	Unmarked    *ebpf.MapSpec `ebpf:"unmarked"`
 }
@@ -342,6 +350,7 @@ type tapMaps struct {
 	Scratches   *ebpf.Map `ebpf:"scratches"`
 	Senders     *ebpf.Map `ebpf:"senders"`
 	Shares      *ebpf.Map `ebpf:"shares"`
+	Tampered    *ebpf.Map `ebpf:"tampered"`
 	TcpConns    *ebpf.Map `ebpf:"tcp_conns"`
 	Unmarked    *ebpf.Map `ebpf:"unmarked"`
 }
@@ -361,6 +370,7 @@ func (m *tapMaps) Close() error {
 		m.Scratches,
 		m.Senders,
 		m.Shares,
+		m.Tampered,
 		m.TcpConns,
 		m.Unmarked,
 	)

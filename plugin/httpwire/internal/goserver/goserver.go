@@ -66,7 +66,7 @@ func Serve(c Case) Result {
 // ServeWith is Serve with something before the handler.
 func ServeWith(c Case, before func(http.Handler) http.Handler) Result {
 	s := &conn{pieces: c.Pieces, closed: make(chan struct{})}
-	r := &recorder{}
+	r := newRecorder()
 	server := &http.Server{Handler: before(r), ErrorLog: log.New(io.Discard, "", 0)}
 	if c.HTTP2 {
 		allowHTTP2(server)
@@ -89,11 +89,13 @@ func ServeWith(c Case, before func(http.Handler) http.Handler) Result {
 		// Handlers run on their own, also such as have just been started.
 		time.Sleep(time.Millisecond)
 	}
-	r.running.Wait()
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for r.running > 0 {
+		r.idle.Wait()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	result := Result{Ops: s.ops, EOF: s.eof}
 	for _, q := range r.requests {
 		result.Requests = append(result.Requests, *q)
@@ -182,7 +184,22 @@ func (l *listener) Addr() net.Addr { return &net.UnixAddr{Net: "unix"} }
 type recorder struct {
 	mu       sync.Mutex
 	requests []*Request
-	running  sync.WaitGroup
+	running  int
+	idle     *sync.Cond // running is 0
+}
+
+func newRecorder() *recorder {
+	r := &recorder{}
+	r.idle = sync.NewCond(&r.mu)
+	return r
+}
+
+func (h *recorder) ended() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.running--; h.running == 0 {
+		h.idle.Broadcast()
+	}
 }
 
 func parameter(r *http.Request, name string) string {
@@ -195,15 +212,15 @@ func parameter(r *http.Request, name string) string {
 }
 
 func (h *recorder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.running.Add(1)
-	defer h.running.Done()
 	q := &Request{
 		Method: r.Method, Target: r.RequestURI, Path: r.URL.Path, Query: r.URL.RawQuery,
 		Proto: r.Proto, Host: r.Host, UserAgent: r.UserAgent(),
 	}
 	h.mu.Lock()
 	h.requests = append(h.requests, q)
+	h.running++
 	h.mu.Unlock()
+	defer h.ended()
 
 	status, err := strconv.Atoi(parameter(r, "status"))
 	if err != nil || status < 200 || status > 599 {
