@@ -110,19 +110,21 @@ __noinline int code_of_environment(__u64 address)
 static __always_inline void note_exec(struct task_struct *task, __u32 tgid)
 {
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
-	struct tampered *last = bpf_map_lookup_elem(&tampered, &tgid);
 	__u8 *code = code_of(tgid), known = CODE_KNOWN;
+	struct tampered *last;
 
 	if (!code || !mm)
 		return;
-	if (last && last->mm == (__u64)mm)
-		known |= last->what;
 	if (BPF_CORE_READ(task, ptrace))
 		known |= CODE_TRACED;
 	/* A program that is not root's is on no list. */
 	if (!BPF_CORE_READ(mm, exe_file, f_inode, i_uid.val))
 		known |= code_of_environment((__u64)mm);
 	*code = known;
+	/* Last, as it can be done meanwhile: it is written there before it is noted. */
+	last = bpf_map_lookup_elem(&tampered, &tgid);
+	if (last && last->mm == (__u64)mm)
+		*code |= last->what;
 }
 
 /* A child has its parent's memory, and all that was done to it. */
