@@ -38,7 +38,9 @@ func TestDistributionsOnK8sAudit(t *testing.T) {
 			}
 			var raised, want []string
 			for _, a := range alerts {
-				raised = append(raised, a.Rule)
+				if !slices.Contains(s.Allow, strings.TrimSuffix(a.Rule, " (k8s_audit)")) {
+					raised = append(raised, a.Rule)
+				}
 			}
 			for _, rule := range s.Expect {
 				want = append(want, rule+" (k8s_audit)")

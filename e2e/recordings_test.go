@@ -51,7 +51,9 @@ func TestRecordings(t *testing.T) {
 			}
 			var raised []string
 			for _, a := range alerts {
-				raised = append(raised, a.Rule)
+				if !slices.Contains(s.Allow, a.Rule) {
+					raised = append(raised, a.Rule)
+				}
 			}
 			if !slices.Equal(raised, s.Expect) {
 				t.Errorf("raised %q, want %q", raised, s.Expect)
