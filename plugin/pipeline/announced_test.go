@@ -81,6 +81,7 @@ func acts(t *testing.T, s *Source) []string {
 			}
 		}
 		s.queue.release(segment)
+		s.queue.reuse(segment)
 	}
 	return got
 }

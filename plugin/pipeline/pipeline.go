@@ -60,6 +60,9 @@ type Source struct {
 	// taken is the segment in Falco's hands, extraction what extracts from it.
 	taken      *falco.Segment
 	extraction *falco.Extraction
+	// last is the segment before it, whose memory stays until another is there: sysdig
+	// looks at its last event once more where there is no next one.
+	last *falco.Segment
 
 	cancel    context.CancelFunc
 	running   sync.WaitGroup
@@ -132,7 +135,7 @@ func (s *Source) next(extraction *falco.Extraction) error {
 	extraction.SetLive(nil)
 	if s.taken != nil {
 		s.queue.release(s.taken)
-		s.taken = nil
+		s.last, s.taken = s.taken, nil
 	}
 	// Whether inputs are left is asked first: what an input queued before it
 	// ended is then in the queue.
@@ -141,6 +144,7 @@ func (s *Source) next(extraction *falco.Extraction) error {
 		wait = 0
 	}
 	if s.taken = s.queue.take(wait); s.taken != nil {
+		s.releaseLast()
 		extraction.SetLive(s.taken)
 		return nil
 	}
@@ -153,6 +157,14 @@ func (s *Source) next(extraction *falco.Extraction) error {
 		return errors.Join(s.errs...)
 	}
 	return sdk.ErrEOF
+}
+
+// releaseLast gives up the memory of the segment before the one in Falco's hands.
+func (s *Source) releaseLast() {
+	if s.last != nil {
+		s.queue.reuse(s.last)
+		s.last = nil
+	}
 }
 
 // Progress implements sdk.Progresser: the part that is read of inputs that
@@ -179,6 +191,7 @@ func (s *Source) Close() {
 		s.extraction.Measure(nil)
 	}
 	s.queue.close()
+	s.releaseLast()
 	if s.taken != nil {
 		s.taken.Free()
 		s.taken = nil

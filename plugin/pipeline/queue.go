@@ -125,14 +125,20 @@ func (q *queue) release(s *falco.Segment) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.used -= s.Len()
+	close(q.room)
+	q.room = make(chan struct{})
+}
+
+// reuse takes back the memory of a segment that was released.
+func (q *queue) reuse(s *falco.Segment) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if q.spare == nil && s.Cap() == segmentSize && !q.closed {
 		s.Reset()
 		q.spare = s
 	} else {
 		s.Free()
 	}
-	close(q.room)
-	q.room = make(chan struct{})
 }
 
 // bytes returns how many bytes of records are in the queue.

@@ -42,6 +42,7 @@ func drain(t *testing.T, q *queue) []uint64 {
 			}
 		}
 		q.release(s)
+		q.reuse(s)
 	}
 	return numbers
 }
@@ -99,6 +100,7 @@ func TestQueueBound(t *testing.T) {
 		s := q.take(0)
 		waits("while Falco holds the events")
 		q.release(s)
+		q.reuse(s)
 		synctest.Wait()
 		select {
 		case err := <-done:
@@ -130,6 +132,7 @@ func TestQueueTake(t *testing.T) {
 			t.Fatalf("took %v after %v, want the event after %v", s, time.Since(begin), idle/2)
 		}
 		q.release(s)
+		q.reuse(s)
 	})
 }
 
