@@ -102,17 +102,22 @@ func parse(script string) (list []simple, whole bool) {
 
 func (p *parser) top() *frame { return &p.stack[len(p.stack)-1] }
 
+// quoted takes a byte that stands in quotes, or ends them.
+func (f *frame) quoted(c byte) {
+	if c == f.quote {
+		f.quote = 0
+	} else {
+		f.word = append(f.word, c)
+	}
+}
+
 func (p *parser) read() {
 	s := p.script
 	for i := 0; i < len(s); {
 		f, c := p.top(), s[i]
 		switch {
 		case f.quote == '\'':
-			if c == '\'' {
-				f.quote = 0
-			} else {
-				f.word = append(f.word, c)
-			}
+			f.quoted(c)
 			i++
 		case c == '\\' && i+1 < len(s):
 			if s[i+1] != '\n' {
@@ -130,11 +135,7 @@ func (p *parser) read() {
 			}
 			i++
 		case f.quote == '"':
-			if c == '"' {
-				f.quote = 0
-			} else {
-				f.word = append(f.word, c)
-			}
+			f.quoted(c)
 			i++
 		default:
 			i = p.plain(i)

@@ -88,25 +88,24 @@ func (w *writer) kube(k *Kubernetes) {
 // given writes what the object of a request gives.
 func (w *writer) given(g *manifest.Given) {
 	given := w.open(manifest.Member)
+	w.givenMembers(g)
+	w.close(given)
+}
+
+func (w *writer) givenMembers(g *manifest.Given) {
 	w.strings("exposes", g.Exposes)
 	w.strings("grants", g.Grants)
 	w.string("account", g.Account)
 	w.string("reviewUser", g.ReviewUser)
 	w.string("reviewResource", g.ReviewResource)
 	w.bool("unread", g.Unread)
-	w.close(given)
 }
 
 // AppendGiven appends what an object gives as a JSON object.
 func AppendGiven(b []byte, g *manifest.Given) []byte {
 	w := writer{b: append(b, '{')}
-	w.given(g)
-	if len(w.b) == len(b)+1 {
-		return append(b, "{}"...)
-	}
-	// The object without its name.
-	start := len(b)
-	return append(w.b[:start], w.b[start+len(`{"`+manifest.Member+`":`):]...)
+	w.givenMembers(g)
+	return append(w.b, '}')
 }
 
 func (w *writer) user(u *User) {

@@ -126,8 +126,8 @@ func (r *reader) restarted(ctx context.Context) bool {
 	return !remembers
 }
 
-// openAddresses notes where the engine keeps its data, and returns its id and the addresses at which it listens
-// without TLS, such as "tcp://0.0.0.0:2375".
+// openAddresses notes where the engine keeps its data, and returns its id and the
+// addresses at which it listens without TLS, such as "tcp://0.0.0.0:2375".
 func (g *engine) openAddresses(ctx context.Context) (id string, addresses []string, err error) {
 	prefix, err := g.prefix(ctx)
 	if err != nil {
