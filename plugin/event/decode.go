@@ -42,6 +42,7 @@ type Decoder struct {
 	event  Event
 	words  []string // of a command
 	asked  []byte   // the object of a request
+	reader *manifest.Reader
 
 	// Reads says what is wanted of the object of a request to Kubernetes. Where it is
 	// nil, nothing is.
@@ -324,12 +325,15 @@ func (d *Decoder) given(k *Kubernetes, object *fastjson.Value) {
 		kind = d.Reads(k)
 	}
 	if object != nil && kind != manifest.Nothing {
-		reader := manifest.NewReader()
+		if d.reader == nil {
+			d.reader = manifest.NewReader()
+		}
+		d.reader.Reset()
 		d.asked = object.MarshalTo(d.asked[:0])
 		// It says for itself what it could not read.
-		_, _ = reader.Write(d.asked)
+		_, _ = d.reader.Write(d.asked)
 		clear(d.asked) // it may hold secrets
-		k.Given = reader.Given()
+		k.Given = d.reader.Given()
 	}
 	k.Given.Keep(kind)
 }

@@ -88,8 +88,9 @@ type Reader struct {
 	out  []byte // what is kept of a long event
 	lost bool   // and that some of it was not
 
-	asked *manifest.Reader // reads what is passed over, if it is set
-	read  int              // of buf, up to where asked has it
+	asked   *manifest.Reader // reads what is passed over, if it is set
+	read    int              // of buf, up to where asked has it
+	objects *manifest.Reader // made once
 }
 
 var seed = maphash.MakeSeed()
@@ -104,7 +105,7 @@ func NewReader(source io.Reader, lines bool) *Reader {
 
 // Reset begins to read another stream.
 func (r *Reader) Reset(source io.Reader, lines bool) {
-	*r = Reader{source: source, lines: lines, buf: r.buf, out: r.out, mark: -1}
+	*r = Reader{source: source, lines: lines, buf: r.buf, out: r.out, objects: r.objects, mark: -1}
 	if cap(r.out) > maxWhole {
 		r.out = nil
 	}

@@ -157,7 +157,11 @@ func (r *Reader) copyElement(depth int, open byte, top bool) (keep bool, err err
 // copyGiven copies of the object of a request what it gives, with a key of its own in
 // place of the one that begins at start of out.
 func (r *Reader) copyGiven(start int) (keep bool, err error) {
-	r.asked, r.read = manifest.NewReader(), r.pos
+	if r.objects == nil {
+		r.objects = manifest.NewReader()
+	}
+	r.objects.Reset()
+	r.asked, r.read = r.objects, r.pos
 	err = r.skip(0)
 	r.tee()
 	given := r.asked.Given()

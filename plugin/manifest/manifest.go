@@ -83,10 +83,15 @@ var credentials = []string{secretMount, tokenMount, accountChosen}
 // and no benign pod has that many.
 const maxPaths = 256
 
-// Reader reads one object.
+// Reader reads one object after the other.
 type Reader struct {
+	wanted  *jsonscan.Node
 	scanner *jsonscan.Scanner
+	object
+}
 
+// object is what was read of an object so far.
+type object struct {
 	host    hostaccess.Request
 	shows   map[string]bool // of credentials
 	grants  map[string]bool
@@ -101,11 +106,20 @@ type Reader struct {
 
 type review struct{ user, resource, subresource string }
 
-// NewReader returns a Reader.
+// NewReader returns a Reader. To know what is wanted takes longer than most objects do.
 func NewReader() *Reader {
-	r := &Reader{shows: make(map[string]bool), grants: make(map[string]bool)}
-	r.scanner = jsonscan.New(r.root(), jsonscan.DefaultLimit)
+	r := &Reader{object: object{shows: make(map[string]bool), grants: make(map[string]bool)}}
+	r.wanted = r.root()
+	r.Reset()
 	return r
+}
+
+// Reset begins to read another object.
+func (r *Reader) Reset() {
+	clear(r.shows)
+	clear(r.grants)
+	r.object = object{shows: r.shows, grants: r.grants}
+	r.scanner = jsonscan.New(r.wanted, jsonscan.DefaultLimit)
 }
 
 // Write reads the next piece of the object, and never fails: what cannot be read is

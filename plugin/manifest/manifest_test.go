@@ -10,9 +10,13 @@ import (
 	"github.com/containerapi/containerapi/plugin/manifest"
 )
 
+// reader has read the objects of the tests before: nothing of them may be left.
+var reader = manifest.NewReader()
+
 // read reads an object in pieces of a length.
 func read(text string, piece int) manifest.Given {
-	r := manifest.NewReader()
+	r := reader
+	r.Reset()
 	for len(text) > 0 {
 		n := min(piece, len(text))
 		r.Write([]byte(text[:n]))
