@@ -128,6 +128,8 @@ func TestDaemonMadeAtStart(t *testing.T) {
 	}
 	point("/srv")
 	id := d.Docker("create", "--network=none", "--volume="+p+":/x", dockertest.Image, "true")
+	// Else the creation's event can be looked at when the link leads to /etc already.
+	r.event(t, "the creation", func(e *event.Event) bool { return e.Docker.Action == "create" && e.Docker.ActorID == id })
 	point("/etc")
 	started := func() (exposes []string, n int) {
 		for _, e := range r.events(t) {
