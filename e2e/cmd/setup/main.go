@@ -251,9 +251,13 @@ func installForeign(ctx context.Context, suite string, needed []deb) error {
 	})
 }
 
+// aptLimit is for how many seconds another apt-get is waited for: a new machine may
+// just be upgrading itself.
+const aptLimit = 300
+
 // apt runs apt-get.
 func apt(ctx context.Context, log *process.Output, args ...string) error {
-	cmd := exec.CommandContext(ctx, "apt-get", args...)
+	cmd := exec.CommandContext(ctx, "apt-get", append([]string{"-o", fmt.Sprint("DPkg::Lock::Timeout=", aptLimit)}, args...)...)
 	// Runlevel 1 keeps packages from starting the services that they bring.
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")
 	cmd.Stdout, cmd.Stderr = log, log
