@@ -89,7 +89,7 @@ enum {
 	// How many strings, and how many buffers, one call may return.
 	MAX_RESULTS = 512,
 	// Sets of fields are bitmaps of this many words of 64 bits.
-	SET_WORDS = 2,
+	SET_WORDS = 3,
 };
 
 // The head of an event's values; block.go has the whole layout.

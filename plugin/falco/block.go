@@ -11,18 +11,18 @@ import (
 )
 
 // MaxFields is how many fields a plugin may have.
-const MaxFields = 128
+const MaxFields = 192
 
 // maxList is how many values of a list are kept: more than any rule reads,
 // and few enough that some lists fit into one extraction.
 const maxList = 128
 
-// Set is a set of fields, by their ids. It has two words to one for all of
+// Set is a set of fields, by their ids. It has a bit for each of
 // [MaxFields], and extract.c reads it.
-type Set [2]uint64
+type Set [MaxFields / 64]uint64
 
 // All is the set of all fields.
-var All = Set{math.MaxUint64, math.MaxUint64}
+var All = Set{math.MaxUint64, math.MaxUint64, math.MaxUint64}
 
 // Has reports whether a field is in the set.
 func (s *Set) Has(id int) bool { return s[id/64]>>(id%64)&1 != 0 }
@@ -31,8 +31,8 @@ func (s *Set) Has(id int) bool { return s[id/64]>>(id%64)&1 != 0 }
 // values, and the length of all that.
 const (
 	presentAt = 0
-	knownAt   = 16
-	valuesAt  = 32
+	knownAt   = MaxFields / 8
+	valuesAt  = 2 * knownAt
 	headLen   = valuesAt + MaxFields*8
 )
 
@@ -60,8 +60,9 @@ func (b *Block) Reset(known Set) {
 	// Values of fields that are not present are never read.
 	clear(b.b[presentAt:knownAt])
 	b.known = known
-	binary.NativeEndian.PutUint64(b.b[knownAt:], known[0])
-	binary.NativeEndian.PutUint64(b.b[knownAt+8:], known[1])
+	for i, word := range known {
+		binary.NativeEndian.PutUint64(b.b[knownAt+8*i:], word)
+	}
 }
 
 // Wants reports whether the block is to be given the value of a field.

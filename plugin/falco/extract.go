@@ -87,8 +87,12 @@ func (e *Extraction) Free() {
 // far: those that its rules use. The values of others need not be worked out
 // before. It only grows; it is safe to call from any goroutine.
 func Asked() Set {
-	asked := (*[2]uint64)(unsafe.Pointer(&C.asked_fields))
-	return Set{atomic.LoadUint64(&asked[0]), atomic.LoadUint64(&asked[1])}
+	asked := (*Set)(unsafe.Pointer(&C.asked_fields))
+	var set Set
+	for i := range set {
+		set[i] = atomic.LoadUint64(&asked[i])
+	}
+	return set
 }
 
 //export containerapiExtraction
