@@ -10,8 +10,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -138,6 +141,7 @@ func Start(e Engine, c Config) (*Process, error) {
 		return nil, err
 	}
 	p := &Process{dir: dir, news: make(chan struct{})}
+	c.Plugins = withState(c.Plugins, dir)
 	cmd, read, err := e.command(c, dir)
 	if err == nil {
 		p.read = read
@@ -262,6 +266,27 @@ func (p *Process) take(b []byte) (int, error) {
 		}
 		p.line = append(p.line[:0], rest...)
 	}
+}
+
+// withState returns plugins of which ours keep their state in this directory, where
+// nothing else is said: what one run learns must not be known in the next.
+func withState(plugins []Plugin, dir string) []Plugin {
+	plugins = slices.Clone(plugins)
+	for i, p := range plugins {
+		settings, ok := p.Init.(map[string]any)
+		if !strings.HasPrefix(p.Name, "containerapi") || p.Init != nil && !ok {
+			continue
+		}
+		settings = maps.Clone(settings)
+		if settings == nil {
+			settings = map[string]any{}
+		}
+		if _, said := settings["stateDir"]; !said {
+			settings["stateDir"] = filepath.Join(dir, "state")
+		}
+		plugins[i].Init = settings
+	}
+	return plugins
 }
 
 // initText is a plugin's init_config as the plugin gets it.
