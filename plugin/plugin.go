@@ -67,7 +67,7 @@ func (p *Plugin) Init(text string) error {
 	p.config = c
 	p.log = log.New(os.Stderr, "containerapi: ", log.LstdFlags|log.LUTC|log.Lmsgprefix)
 	p.extraction = falco.NewExtraction()
-	p.history = history.New()
+	p.history = history.New(history.Options{})
 	return nil
 }
 

@@ -7,11 +7,17 @@ package main
 import (
 	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
+	"time"
 
 	"github.com/falcosecurity/plugin-sdk-go/pkg/sdk"
 	"github.com/falcosecurity/plugin-sdk-go/pkg/sdk/plugins/source"
 
+	"github.com/containerapi/containerapi/plugin/history"
+	"github.com/containerapi/containerapi/plugin/input"
 	events "github.com/containerapi/containerapi/plugin/pipeline"
+	"github.com/containerapi/containerapi/plugin/state"
 )
 
 const (
@@ -31,9 +37,18 @@ func (p *Plugin) Open(params string) (source.Instance, error) {
 	if err != nil {
 		return nil, err
 	}
+	o := history.Options{LearnFor: 24 * time.Hour}
+	// What a recording tells of is over, and not what a live capture goes on from.
+	if p.config.StateDir != "" && slices.ContainsFunc(inputs, func(in events.Input) bool {
+		_, recorded := in.Input.(input.Progress)
+		return !recorded
+	}) {
+		o.Store = state.OpenFile(filepath.Join(p.config.StateDir, "profiles.db"), p.log)
+	}
 	return events.Open(inputs, events.Options{
 		QueueSize:    p.config.QueueSize,
 		MaxEventSize: p.config.MaxEventSize,
+		History:      history.New(o),
 		Shown:        p.config.Shown(),
 		Log:          p.log,
 	}), nil

@@ -146,6 +146,18 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 			Sources:  seen.GetUint64("sources"),
 			Deployed: seen.GetBool("deployed"),
 			Age:      seen.GetUint64("age"),
+			Due:      seen.GetBool("due"),
+			KnownFor: seen.GetUint64("knownFor"),
+
+			ReadsSecrets: seen.GetBool("readsSecrets"),
+			Introduced:   seen.GetBool("introduced"),
+			Days:         seen.GetUint64("days"),
+		}
+		for _, name := range seen.GetArray("new") {
+			e.Seen.New |= NewsNamed(text(name))
+		}
+		for _, name := range seen.GetArray("deviations") {
+			e.Seen.Deviations |= NewsNamed(text(name))
 		}
 	}
 	if audit := o.Get("audit").GetObject(); audit != nil {

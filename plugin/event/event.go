@@ -119,6 +119,19 @@ type History struct {
 	Deployed bool
 	// Age is for how many seconds acts have been remembered.
 	Age uint64
+	// New is what of the act is new for the identity; Deviations is what of that does
+	// not fit an identity that is known.
+	New, Deviations News
+	// Due reports that the act is to be told of: the identity did this operation in this
+	// namespace for the first time, or for the first time since a day.
+	Due bool
+	// ReadsSecrets reports that the identity, a service account, got at secrets beyond its
+	// own namespace before; Introduced that it did that, or made what a deployment
+	// makes.
+	ReadsSecrets, Introduced bool
+	// KnownFor is for how many seconds the identity has been known, Days on how many
+	// days it acted, this one included. Days is 0 where no profile is kept.
+	KnownFor, Days uint64
 }
 
 // User is an identity known to a Kubernetes API server.

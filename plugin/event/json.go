@@ -25,6 +25,13 @@ func (e *Event) AppendJSON(b []byte) []byte {
 	w.uint("sources", e.Seen.Sources)
 	w.bool("deployed", e.Seen.Deployed)
 	w.uint("age", e.Seen.Age)
+	w.strings("new", e.Seen.New.Names())
+	w.strings("deviations", e.Seen.Deviations.Names())
+	w.bool("due", e.Seen.Due)
+	w.bool("readsSecrets", e.Seen.ReadsSecrets)
+	w.bool("introduced", e.Seen.Introduced)
+	w.uint("knownFor", e.Seen.KnownFor)
+	w.uint("days", e.Seen.Days)
 	w.close(seen)
 	switch e.Input {
 	case KubernetesAudit:

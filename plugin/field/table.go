@@ -4,6 +4,7 @@ package field
 
 import (
 	"cmp"
+	"math/bits"
 	"net/netip"
 
 	"github.com/containerapi/containerapi/plugin/docker"
@@ -55,8 +56,31 @@ var common = []Field{
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.Repeats, e.Seen.Known })},
 	{"api.seen.deployed", "True if this identity wrote a release of Helm in this namespace before, as far back as the plugin remembers, and this request is about releases there. Only for what this plugin collected.",
 		flag(func(e *event.Event) (bool, bool) { return e.Seen.Deployed, e.Seen.Known })},
+	{"api.seen.due", "True if such an act is to be told of: the identity does this operation in this namespace for the first time, or for the first time in 24 hours. A rule with it tells of software that does the same all day once a day. An identity is a Kubernetes user (and who it acts as, if it may) or a Docker client's executable (or the image of its container) and user id. Forgotten without a state that lasts (setting `state`) at the end of Falco, and where there are more identities than are kept.",
+		flag(func(e *event.Event) (bool, bool) { return e.Seen.Due, e.Seen.Known })},
+	{"api.seen.new", "What of the act is new for its identity, as far back as the plugin remembers: `identity` (nothing was known of it), `operation`, `scope` (this operation in this namespace, or in all), `object` (what can hold a credential), `client` (the program that the User-Agent names), `address` (for what has one address, such as a pod: that; else the network, of 16 bits for IPv4 and 48 for IPv6), `credential` (its kind, or the workload whose pod it is bound to). All that is new of a new identity is `identity`.",
+		texts(func(e *event.Event) []string { return e.Seen.New.Names() })},
+	{"api.seen.deviations", "What of that does not fit an identity that is known, as far as this says that somebody else may have its credential. `address`: a token or certificate that belongs to one pod or node is used from elsewhere; software comes from another network; a person comes with another client from another network. `client`: software calls itself otherwise. `credential`: a service account that had tokens of pods of few workloads has another. `operation`, `scope`, `object`: software gets at credentials in a new way, in more namespaces, or a service account at another secret of its own namespace. What is not certain counts only when the identity is known for as long as the setting `learnFor` says.",
+		texts(func(e *event.Event) []string { return e.Seen.Deviations.Names() })},
+	{"api.seen.deviation_count", "How many deviations that are.",
+		number(func(e *event.Event) (uint64, bool) {
+			return uint64(bits.OnesCount8(uint8(e.Seen.Deviations))), e.Seen.Deviations != 0
+		})},
+	{"api.seen.reads_secrets", "True if this service account read secrets beyond its own namespace before. No value for other identities.",
+		flag(func(e *event.Event) (bool, bool) { return e.Seen.ReadsSecrets, e.Seen.Known && isAccount(e) })},
+	{"api.seen.introduced", "True if this service account did before what new software is told of by: read secrets beyond its own namespace, or made pods, rights, secrets or what the API server asks about requests. No value for other identities.",
+		flag(func(e *event.Event) (bool, bool) { return e.Seen.Introduced, e.Seen.Known && isAccount(e) })},
+	{"api.seen.known_for", "For how many seconds of event time the identity has been known: since its first act that is remembered.",
+		number(func(e *event.Event) (uint64, bool) { return e.Seen.KnownFor, e.Seen.Days != 0 })},
+	{"api.seen.days", "On how many days (UTC) the identity acted, this one included, as far back as is remembered.",
+		number(func(e *event.Event) (uint64, bool) { return e.Seen.Days, e.Seen.Days != 0 })},
 	{"api.seen.sources", "From how many different addresses the credential of this request (`kube.credential.id`) was used within the last hour, for whatever operation; counts up to 16. No value where the request names no credential.",
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.Sources, e.Seen.Sources != 0 })},
+}
+
+func isAccount(e *event.Event) bool {
+	_, account := kubernetes.ServiceAccount(&e.Kubernetes)
+	return account != ""
 }
 
 // kube are the fields of Kubernetes audit events.
@@ -115,6 +139,10 @@ var kube = []Field{
 		addr(func(e *event.Event) netip.Addr { return address(e.Kubernetes.Peer()) })},
 	{"kube.sourceips", "All source addresses: what the client claims in X-Forwarded-For, then the address that connected.",
 		texts(func(e *event.Event) []string { return e.Kubernetes.SourceIPs })},
+	{"kube.tool", "True if the User-Agent names what people and scripts use, such as kubectl or curl, or nothing. Software that runs by itself mostly sends a name of its own. A claim, no proof.",
+		flag(func(e *event.Event) (bool, bool) {
+			return kubernetes.IsTool(kubernetes.Client(e.Kubernetes.UserAgent)), true
+		})},
 	{"kube.useragent", "The User-Agent, which is whatever the client likes.",
 		text(func(e *event.Event) string { return e.Kubernetes.UserAgent })},
 	{"kube.client", "The program that the User-Agent names: `kubectl`, `helm`, `curl`, a binary that uses client-go. A claim, no proof.",

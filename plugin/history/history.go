@@ -7,25 +7,25 @@ package history
 
 import (
 	"cmp"
+	"crypto/rand"
 	"hash/maphash"
 	"slices"
-	"strconv"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/kubernetes"
 	"github.com/containerapi/containerapi/plugin/operation"
+	"github.com/containerapi/containerapi/plugin/state"
 )
 
 // How much is remembered.
 const (
-	maxActors      = 65536
 	maxBursts      = 8192
 	maxCredentials = 8192
 	maxReported    = 65536
-	maxDeployers   = 8192
 	maxActs        = 64
 	maxSources     = 16
 )
@@ -39,13 +39,28 @@ const (
 
 // History is what is remembered. It is safe for use by several goroutines.
 type History struct {
-	mu    sync.Mutex
+	mu sync.Mutex
+	// seed is that of the hashes that are not kept.
 	seed  maphash.Seed
 	start int64 // time of the first act
+	// learnFor is how many seconds an identity is learned.
+	learnFor int64
+
+	// store keeps profiles, nil if nothing does; isShared reports that other plugins
+	// use it, too.
+	store    state.Store
+	isShared bool
+	// key is that of the hashes that are kept.
+	key    [16]byte
+	buffer []byte
+	// profiles are those in memory, facts how many facts they have. dirty are those
+	// that are to be saved, saving those of them for which memory has no room.
+	profiles map[state.Class]*profiles
+	facts    int
+	dirty    []*profile
+	saving   map[state.ID]*profile
 
 	credentials *simplelru.LRU[uint64, *credential]
-	// deployers are identities by the namespaces that they wrote releases of Helm in.
-	deployers *simplelru.LRU[uint64, struct{}]
 	// Each of these is apart from the others, so that who can send events of one kind
 	// in any number has nothing else forgotten: what came without a credential, what
 	// was denied to someone with one, what was done as someone else, all the rest.
@@ -67,10 +82,10 @@ func newMemory(actors, bursts, reported int) (m memory) {
 	return m
 }
 
-// actor is one identity and one operation in one namespace.
+// actor is one identity that tried one operation in one namespace.
 type actor struct {
-	// done reports that the operation was done, and not just tried.
-	done bool
+	// told is when that was told of, in nanoseconds.
+	told int64
 }
 
 // burst is what one identity did of one operation, in any namespace, within
@@ -118,17 +133,38 @@ func (h *History) memory(e *event.Event) *memory {
 	return &h.others
 }
 
-// New returns an empty history.
-func New() *History {
+// Options are what a History is made with. The zero value keeps nothing.
+type Options struct {
+	// Store keeps profiles over restarts, nil: they are forgotten.
+	Store state.Store
+	// LearnFor is for how long an identity is learned.
+	LearnFor time.Duration
+}
+
+// New returns a history of what the store knows. Save and Close keep it.
+func New(o Options) *History {
 	h := &History{
+		store:        o.Store,
+		isShared:     o.Store != nil && state.Shared(o.Store),
+		learnFor:     int64(o.LearnFor / time.Second),
+		profiles:     map[state.Class]*profiles{},
+		saving:       map[state.ID]*profile{},
 		seed:         maphash.MakeSeed(),
 		strangers:    newMemory(maxBursts, maxBursts, maxBursts),
 		denied:       newMemory(maxBursts, maxBursts, maxBursts),
 		impersonated: newMemory(maxBursts, maxBursts, maxBursts),
-		others:       newMemory(maxActors, maxBursts, maxReported),
+		others:       newMemory(maxBursts, maxBursts, maxReported),
 	}
 	h.credentials, _ = simplelru.NewLRU[uint64, *credential](maxCredentials, nil)
-	h.deployers, _ = simplelru.NewLRU[uint64, struct{}](maxDeployers, nil)
+	for _, class := range []state.Class{state.Kubernetes, state.Impersonated, state.Docker, state.Bearer} {
+		lru, _ := simplelru.NewLRU(maxProfiles, h.evicted)
+		h.profiles[class] = &profiles{lru}
+	}
+	// crypto/rand never fails.
+	_, _ = rand.Read(h.key[:])
+	if o.Store != nil {
+		h.key = o.Store.Seed()
+	}
 	return h
 }
 
@@ -171,7 +207,7 @@ func (h *History) repeated(e *event.Event) bool {
 	}
 	// The audit id alone will not do: a client may send its own, and hide one
 	// request behind another.
-	id := h.key(k.AuditID, k.Received, k.Verb, k.RequestURI, k.User.Name, k.Peer())
+	id := h.hash(k.AuditID, k.Received, k.Verb, k.RequestURI, k.User.Name, k.Peer())
 	reported := h.memory(e).reported
 	if reported.Contains(id) {
 		return true
@@ -184,21 +220,42 @@ func (h *History) see(e *event.Event) {
 	if h.start == 0 {
 		h.start = e.Time
 	}
-	if operation.Named(e.Operation) {
-		h.act(e)
+	k := &e.Kubernetes
+	named := operation.Named(e.Operation)
+	if named {
+		e.Seen = event.History{Known: true, Age: uint64(max(0, e.Time-h.start) / 1e9)}
+	}
+	// What was tried in vain does not make what is done later less new.
+	// Nor does a look at what is not there.
+	missing := e.Input == event.KubernetesAudit && k.Missing()
+	done := (e.Outcome == event.Allowed || e.Outcome == event.Unanswered) && !missing
+	switch {
+	case e.Input == event.DockerAPI && named:
+		s := h.dockerSubject(e, done)
+		h.act(e, &s, h.compare(e, &s))
+	case e.Input == event.KubernetesAudit && isStranger(k):
+		if named {
+			h.act(e, &subject{done: done}, nil)
+		}
+	case e.Input == event.KubernetesAudit:
+		s := h.kubernetesSubject(e, done)
+		p := h.compare(e, &s)
+		if named {
+			h.act(e, &s, p)
+			e.Seen.Deployed = h.deployed(e, &s, p)
+		}
 	}
 	// A credential that is stolen may have been used for anything before.
-	k := &e.Kubernetes
 	if k.CredentialID == "" {
 		return
 	}
-	id := h.key(k.CredentialID)
+	id := h.hash(k.CredentialID)
 	c, ok := h.credentials.Get(id)
 	if !ok {
 		c = new(credential)
 		h.credentials.Add(id, c)
 	}
-	e.Seen.Sources = c.add(e.Time, h.key(k.Peer()))
+	e.Seen.Sources = c.add(e.Time, h.hash(k.Peer()))
 }
 
 // looksFirst are the acts before which docker inspects the container by itself.
@@ -207,11 +264,9 @@ var looksFirst = []string{
 	operation.ContainerAttach, operation.ContainerExec, "container.archive_read", "container.commit", "container.export", "container.logs",
 }
 
-// act remembers an act and compares it with those before.
-func (h *History) act(e *event.Event) {
+// act counts an act with those before. The profile is nil for who has none.
+func (h *History) act(e *event.Event, s *subject, p *profile) {
 	k, d := &e.Kubernetes, &e.Docker
-	e.Seen = event.History{Known: true, Age: uint64(max(0, e.Time-h.start) / 1e9)}
-
 	outcome := ""
 	switch {
 	case e.Outcome == event.Denied:
@@ -219,52 +274,37 @@ func (h *History) act(e *event.Event) {
 	case e.Input == event.KubernetesAudit && k.Missing():
 		outcome = "missing"
 	}
-	var who, object, process, actorKey, burstKey uint64
+	var object, process, actorKey, burstKey uint64
+	who := string(s.id[:])
 	if e.Input == event.DockerAPI {
 		// Not the process: each of many commands is another.
-		c := &d.Client
-		who = h.key(c.ExePath, strconv.FormatBool(c.Verified), strconv.FormatInt(c.UID, 10), c.Container.ID, c.Addr, d.Daemon)
-		burstKey = h.key(strconv.FormatUint(who, 16), e.Operation, outcome)
-		actorKey = h.key(strconv.FormatUint(who, 16), e.Operation)
-		object = h.key(cmp.Or(d.Container.ID, d.Container.Name, d.Request.Path))
+		burstKey = h.hash(who, e.Operation, outcome)
+		actorKey = h.hash(who, e.Operation)
+		object = h.hash(cmp.Or(d.Container.ID, d.Container.Name, d.Request.Path))
 		process = d.Client.PID
 	} else {
-		address, as := "", k.Impersonated.Name
 		if isStranger(k) {
-			address = k.Peer() // all that tells one from another
+			who = k.Peer() // all that tells one from another
 		}
-		object = h.key(k.Namespace, k.Name)
+		object = h.hash(k.Namespace, k.Name)
 		if k.ImpersonationDenied {
 			// Anybody can ask to act as anybody: that is what is tried, not who tries.
-			object, as = h.key(k.Namespace, k.Name, as), ""
+			object = h.hash(k.Namespace, k.Name, k.Impersonated.Name)
 		}
-		burstKey = h.key(k.User.Name, address, as, e.Operation, outcome)
-		actorKey = h.key(k.User.Name, address, as, e.Operation, k.Namespace)
+		burstKey = h.hash(who, e.Operation, outcome)
+		actorKey = h.hash(who, e.Operation, k.Namespace, s.command)
 	}
-
-	// What was tried in vain does not make what is done later less new.
-	// Nor does a look at what is not there.
-	missing := e.Input == event.KubernetesAudit && k.Missing()
-	done := (e.Outcome == event.Allowed || e.Outcome == event.Unanswered) && !missing
 	m := h.memory(e)
-	if done && process != 0 && slices.Contains(looksFirst, e.Operation) {
-		if looks, ok := m.bursts.Peek(h.key(strconv.FormatUint(who, 16), operation.ContainerInspect, "")); ok {
+	if s.done && process != 0 && slices.Contains(looksFirst, e.Operation) {
+		if looks, ok := m.bursts.Peek(h.hash(who, operation.ContainerInspect, "")); ok {
 			looks.take(object, process)
 		}
 	}
-	tried := h.tried(actorKey)
-	known, ok := m.actors.Get(actorKey)
-	if !ok {
-		known = new(actor)
-		m.actors.Add(actorKey, known)
+	if p == nil || !s.done {
+		h.try(e, m, p, s, actorKey)
+	} else {
+		e.Seen.First = e.Seen.New&(event.NewScope|event.NewIdentity) != 0
 	}
-	e.Seen.First = !tried || done && !known.done
-	known.done = known.done || done
-
-	if e.Input == event.KubernetesAudit && !isStranger(k) {
-		e.Seen.Deployed = h.deployed(e, done)
-	}
-
 	b, ok := m.bursts.Get(burstKey)
 	if !ok {
 		b = new(burst)
@@ -273,7 +313,23 @@ func (h *History) act(e *event.Event) {
 	e.Seen.Count, e.Seen.Objects, e.Seen.Repeats = b.add(act{time: e.Time, object: object, process: process})
 }
 
-// tried reports that an act of this key is remembered, whatever came of it.
+// try says whether what no profile has, because it was done in vain or by no one in
+// particular, is the first of its kind.
+func (h *History) try(e *event.Event, m *memory, p *profile, s *subject, actorKey uint64) {
+	tried := h.tried(actorKey) || p != nil && p.has(h.fact(scopeFact, s.operation, s.namespace, s.command))
+	known, ok := m.actors.Get(actorKey)
+	if !ok {
+		known = new(actor)
+		m.actors.Add(actorKey, known)
+	}
+	e.Seen.First = !tried
+	e.Seen.Due = !ok || e.Time >= known.told+day*1e9
+	if e.Seen.Due {
+		known.told = e.Time
+	}
+}
+
+// tried reports that an act of this key was tried, whatever came of it.
 func (h *History) tried(actorKey uint64) bool {
 	for _, m := range []*memory{&h.others, &h.denied, &h.impersonated, &h.strangers} {
 		if m.actors.Contains(actorKey) {
@@ -285,15 +341,15 @@ func (h *History) tried(actorKey uint64) bool {
 
 // deployed reports whether who made a request for releases of Helm in a namespace
 // wrote one there before, and remembers it if this is one that was written.
-func (h *History) deployed(e *event.Event, done bool) bool {
+func (h *History) deployed(e *event.Event, s *subject, p *profile) bool {
 	k := &e.Kubernetes
 	if k.Namespace == "" || kubernetes.HelmRelease(k) == "" {
 		return false
 	}
-	id := h.key("helm", k.User.Name, k.Impersonated.Name, k.Namespace)
-	_, before := h.deployers.Get(id)
-	if done && (k.Verb == "create" || k.Verb == "update") {
-		h.deployers.Add(id, struct{}{})
+	fact := h.fact(releaseFact, k.Namespace)
+	before := p.has(fact)
+	if s.done && (k.Verb == "create" || k.Verb == "update") {
+		h.learn(p, releaseFact, fact, uint32(e.Time/1e9))
 	}
 	return before
 }
@@ -369,8 +425,8 @@ func (c *credential) add(now int64, peer uint64) (sources uint64) {
 	return max(sources, 1)
 }
 
-// key hashes strings under a seed that whoever chooses them does not know.
-func (h *History) key(parts ...string) uint64 {
+// hash hashes strings under a seed that whoever chooses them does not know.
+func (h *History) hash(parts ...string) uint64 {
 	var hash maphash.Hash
 	hash.SetSeed(h.seed)
 	for _, p := range parts {

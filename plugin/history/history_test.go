@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/state"
 )
 
 var start = time.Date(2026, 11, 22, 11, 0, 0, 0, time.UTC)
@@ -31,7 +32,7 @@ func read(after time.Duration, name string) *event.Event {
 }
 
 func TestFirst(t *testing.T) {
-	h := New()
+	h := New(Options{})
 	tell := func(e *event.Event) bool { h.Observe(e); return e.Seen.First }
 	if !tell(read(0, "a")) {
 		t.Error("the first read is not the first")
@@ -63,7 +64,7 @@ func TestFirst(t *testing.T) {
 // A look at what is not there makes no later read usual, and is counted apart from what
 // was read: who tries names is told by their number.
 func TestMissing(t *testing.T) {
-	h := New()
+	h := New(Options{})
 	for i := range uint64(5) {
 		e := read(time.Duration(i)*time.Second, fmt.Sprint("guess-", i))
 		e.Kubernetes.Code, e.Kubernetes.Reason, e.Kubernetes.Decision = 404, "NotFound", "allow"
@@ -79,7 +80,7 @@ func TestMissing(t *testing.T) {
 
 // What was tried in vain must not make what succeeds later look usual.
 func TestFirstAfterDenied(t *testing.T) {
-	h := New()
+	h := New(Options{})
 	first := func(outcome event.Outcome) bool {
 		e := read(0, "a")
 		e.Outcome = outcome
@@ -101,7 +102,7 @@ func TestFirstAfterDenied(t *testing.T) {
 // A rule tells of three denied acts a minute, whatever else the identity does
 // and wherever it tries.
 func TestCountDenied(t *testing.T) {
-	h := New()
+	h := New(Options{})
 	for i := range 10 {
 		allowed := read(time.Duration(i)*time.Second, fmt.Sprint("a", i))
 		h.Observe(allowed)
@@ -119,7 +120,7 @@ func TestCountDenied(t *testing.T) {
 // Who is not authenticated is told from others by the address.
 func TestUnauthenticated(t *testing.T) {
 	for _, user := range []string{"", "system:anonymous"} {
-		h := New()
+		h := New(Options{})
 		for i := range 4 {
 			e := read(0, "a")
 			e.Outcome, e.Kubernetes.User.Name, e.Kubernetes.CredentialID = event.Denied, user, ""
@@ -133,7 +134,7 @@ func TestUnauthenticated(t *testing.T) {
 
 // All that has a name is remembered, what it can leak or not.
 func TestOperations(t *testing.T) {
-	h := New()
+	h := New(Options{})
 	for _, operation := range []string{"serviceaccount.list", "pod.portforward", "pod.list", "workload.list", "configmap.list", "access.review", "other", "unreadable"} {
 		e := read(0, "")
 		e.Operation, e.Credential = operation, ""
@@ -147,7 +148,7 @@ func TestOperations(t *testing.T) {
 // Who is denied one object again and again hides no other one by that, and who asks to
 // act as many is one identity, which has nothing forgotten that was done.
 func TestDenied(t *testing.T) {
-	h := New()
+	h := New(Options{})
 	denied := func(object, as string) event.History {
 		e := read(0, object)
 		e.Outcome, e.Kubernetes.Impersonated.Name, e.Kubernetes.ImpersonationDenied = event.Denied, as, as != ""
@@ -164,7 +165,7 @@ func TestDenied(t *testing.T) {
 	}
 	done := read(0, "a")
 	h.Observe(done)
-	for i := range 2 * maxActors {
+	for i := range 2 * maxBursts {
 		got := denied("target", fmt.Sprint("admin-", i))
 		if want := uint64(min(i+3, maxActs)); got.First || got.Repeats != 1 || i < 50 && got.Objects != want {
 			t.Fatalf("as %d: %+v", i, got)
@@ -178,7 +179,7 @@ func TestDenied(t *testing.T) {
 
 // docker ps -q | xargs -n1 docker inspect is a process for each container.
 func TestDocker(t *testing.T) {
-	h := New()
+	h := New(Options{})
 	inspect := func(i int, container string, change func(*event.Docker)) event.History {
 		e := &event.Event{Input: event.DockerAPI, Time: start.Add(time.Duration(i) * time.Second).UnixNano(), Operation: "container.inspect", Outcome: event.Allowed}
 		e.Docker.Client = event.Client{PID: uint64(100 + i), ExePath: "/usr/bin/docker", UID: 1000}
@@ -215,11 +216,11 @@ func TestDocker(t *testing.T) {
 }
 
 func TestCounts(t *testing.T) {
-	h := New()
+	h := New(Options{})
 	for i := range 200 {
 		e := read(time.Duration(i)*100*time.Millisecond, fmt.Sprint("secret-", i%20))
 		h.Observe(e)
-		want := event.History{Known: true, First: i == 0, Count: uint64(min(i+1, maxActs)), Objects: uint64(min(i+1, 20)), Repeats: uint64(min(i/20+1, 4)), Sources: 1, Age: uint64(i / 10)}
+		want := event.History{Known: true, First: i == 0, Due: i == 0, Days: 1, KnownFor: uint64(i / 10), Age: uint64(i / 10), Sources: 1, New: e.Seen.New, Count: uint64(min(i+1, maxActs)), Objects: uint64(min(i+1, 20)), Repeats: uint64(min(i/20+1, 4))}
 		if e.Seen != want {
 			t.Fatalf("read %d: got %+v, want %+v", i, e.Seen, want)
 		}
@@ -231,7 +232,7 @@ func TestCounts(t *testing.T) {
 }
 
 func TestSources(t *testing.T) {
-	h := New()
+	h := New(Options{})
 	var e *event.Event
 	for i := range 40 {
 		e = read(time.Duration(i)*time.Second, "a")
@@ -261,7 +262,7 @@ func TestRepeated(t *testing.T) {
 		return e
 	}
 	for _, subresource := range []string{"exec", "attach", "portforward", "log", "proxy"} {
-		h := New()
+		h := New(Options{})
 		announced := stage("RequestReceived", subresource, "1")
 		announced.Outcome = event.Pending
 		started, ended := stage("ResponseStarted", subresource, "1"), stage("ResponseComplete", subresource, "1")
@@ -287,7 +288,7 @@ func TestRepeated(t *testing.T) {
 
 // What is remembered has a bound, whatever comes.
 func TestBounded(t *testing.T) {
-	h := New()
+	h := New(Options{})
 	for i := range maxReported + 5000 {
 		e := read(time.Duration(i)*time.Millisecond, "pod")
 		e.Kubernetes.User.Name = fmt.Sprint("user-", i)
@@ -296,8 +297,8 @@ func TestBounded(t *testing.T) {
 		e.Kubernetes.Stage = "ResponseStarted"
 		h.Observe(e)
 	}
-	if m := h.others; m.actors.Len() != maxActors || m.bursts.Len() != maxBursts || h.credentials.Len() != maxCredentials || m.reported.Len() != maxReported {
-		t.Errorf("remembered %d doers, %d bursts, %d credentials, %d acts", m.actors.Len(), m.bursts.Len(), h.credentials.Len(), m.reported.Len())
+	if m, users := h.others, h.profiles[state.Kubernetes].lru.Len(); users != maxProfiles || m.bursts.Len() != maxBursts || h.credentials.Len() != maxCredentials || m.reported.Len() != maxReported {
+		t.Errorf("remembered %d users, %d bursts, %d credentials, %d acts", users, m.bursts.Len(), h.credentials.Len(), m.reported.Len())
 	}
 }
 
@@ -318,12 +319,12 @@ func TestFloodForgetsNothing(t *testing.T) {
 		"done as many others": func(e *event.Event, i int) { e.Kubernetes.Impersonated.Name = fmt.Sprint(i) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := New()
+			h := New(Options{})
 			h.Observe(read(0, "a"))
 			watch := read(0, "watched")
 			watch.Kubernetes.Verb, watch.Kubernetes.Stage = "watch", "ResponseStarted"
 			h.Observe(watch)
-			for i := range maxActors + 2 {
+			for i := range maxBursts + 2 {
 				e := read(time.Second, fmt.Sprint(i))
 				e.Kubernetes.User.Name, e.Kubernetes.CredentialID = "mallory", "JTI=2"
 				e.Kubernetes.Namespace, e.Kubernetes.Verb = fmt.Sprint(i), "watch"
@@ -345,7 +346,7 @@ func TestFloodForgetsNothing(t *testing.T) {
 // denied acts a minute. Whoever may, such as a proxy, is as many as it acts as.
 func TestCountImpersonated(t *testing.T) {
 	for _, refused := range []bool{true, false} {
-		h := New()
+		h := New(Options{})
 		for i := range uint64(10) {
 			e := read(time.Second, "a")
 			e.Outcome = event.Denied
@@ -376,7 +377,7 @@ func TestLooks(t *testing.T) {
 		"an exec by another":      {"container.exec", 100, event.Allowed, 6},
 		"an exec that was failed": {"container.exec", 0, event.Failed, 6},
 	} {
-		h := New()
+		h := New(Options{})
 		var last *event.Event
 		for i := range uint64(6) {
 			act := func(operation string, pid uint64, outcome event.Outcome) *event.Event {
@@ -398,7 +399,7 @@ func TestLooks(t *testing.T) {
 
 // Who has written a release of Helm is told from who only reads those of others.
 func TestDeployed(t *testing.T) {
-	h := New()
+	h := New(Options{})
 	act := func(user, verb, namespace, name string) bool {
 		e := &event.Event{Input: event.KubernetesAudit, Time: 1e18, Operation: "secret." + verb, Outcome: event.Allowed}
 		e.Kubernetes = event.Kubernetes{Verb: verb, Resource: "secrets", Namespace: namespace, Name: name, AuditID: user + verb + name}

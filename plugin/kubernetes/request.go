@@ -45,6 +45,30 @@ func Client(userAgent string) string {
 	return userAgent
 }
 
+// tools are what people and scripts use. Software that runs by itself mostly sends its
+// own name; what is built on a library, without one, the library's.
+var tools = []string{
+	"", "Go-http-client", "HTTPie", "Mozilla", "PostmanRuntime", "Python-urllib", "Wget", "curl", "k9s", "kubectl", "oc", "python-requests",
+}
+
+// IsTool reports whether a product, as Client returns it, is one that people and scripts
+// use for many things.
+func IsTool(product string) bool {
+	_, found := slices.BinarySearch(tools, product)
+	return found
+}
+
+// deployed are the objects that a deployment makes and that lead to credentials, by the
+// first part of their operations' names.
+var deployed = []string{"admission", "build", "certificatesigningrequest", "csidriver", "persistentvolume", "pod", "rbac", "secret", "workload"}
+
+// Deploys reports whether an operation makes or changes such an object.
+func Deploys(op string) bool {
+	object, act, _ := strings.Cut(op, ".")
+	_, found := slices.BinarySearch(deployed, object)
+	return found && (act == "create" || act == "update" || act == "patch")
+}
+
 // Object names what a request is about: "shop/db" for one object, "shop/*" for
 // all of a namespace, "*" for all there are.
 func Object(k *event.Kubernetes) (namespace, separator, name string) {

@@ -16,6 +16,7 @@ import (
 	"github.com/containerapi/containerapi/plugin/falco"
 	"github.com/containerapi/containerapi/plugin/falco/falcotest"
 	"github.com/containerapi/containerapi/plugin/field"
+	"github.com/containerapi/containerapi/plugin/history"
 	"github.com/containerapi/containerapi/plugin/input"
 )
 
@@ -120,7 +121,7 @@ func TestUnanswered(t *testing.T) {
 					sleep(time.Minute)
 					add(stage("ResponseComplete", "end", "bob", 200, now.Add(2*time.Hour)))
 					<-ctx.Done()
-				}})}}, Options{QueueSize: 1 << 20, MaxEventSize: 1 << 16, Log: log.New(io.Discard, "", 0)})
+				}})}}, Options{QueueSize: 1 << 20, MaxEventSize: 1 << 16, History: history.New(history.Options{}), Log: log.New(io.Discard, "", 0)})
 				time.Sleep(2 * time.Hour)
 				got := strings.Join(acts(t, s), ", ")
 				const want = "answered RequestReceived, held RequestReceived, deleted RequestReceived, deleted ResponseComplete, answered ResponseComplete, held ResponseComplete, later RequestReceived, " +

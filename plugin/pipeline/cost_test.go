@@ -96,7 +96,7 @@ type reading struct {
 }
 
 func newReading() *reading {
-	s := newSink("x", newQueue(1<<30), history.New(), newAnnounced(), 256<<10, event.Masked, log.New(io.Discard, "", 0))
+	s := newSink("x", newQueue(1<<30), history.New(history.Options{}), newAnnounced(), 256<<10, event.Masked, log.New(io.Discard, "", 0))
 	return &reading{batch: s.Batch().(*batch)}
 }
 

@@ -43,6 +43,8 @@ type Options struct {
 	QueueSize int
 	// MaxEventSize is the length in bytes above which an event is shortened.
 	MaxEventSize int
+	// History remembers what the events tell of. The Source closes it.
+	History *history.History
 	// Shown is how much of commands events show.
 	Shown event.Shown
 	// Log takes what is to be said about the inputs.
@@ -53,10 +55,12 @@ type Options struct {
 // Falco. It implements source.Instance of plugin-sdk-go.
 type Source struct {
 	source.BaseInstance
-	inputs []Input
-	sinks  []*sink
-	queue  *queue
-	events *falco.Events
+	inputs  []Input
+	sinks   []*sink
+	history *history.History
+	log     *log.Logger
+	queue   *queue
+	events  *falco.Events
 	// taken is the segment in Falco's hands, extraction what extracts from it.
 	taken      *falco.Segment
 	extraction *falco.Extraction
@@ -77,17 +81,20 @@ type Source struct {
 func Open(inputs []Input, o Options) *Source {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Source{
-		inputs: inputs,
-		queue:  newQueue(o.QueueSize),
-		events: falco.NewEvents(batchEvents),
-		cancel: cancel,
+		inputs:  inputs,
+		history: o.History,
+		log:     o.Log,
+		queue:   newQueue(o.QueueSize),
+		events:  falco.NewEvents(batchEvents),
+		cancel:  cancel,
 	}
 	s.SetEvents(s.events)
 	s.left.Store(int32(len(inputs)))
-	h, announced := history.New(), newAnnounced()
+	announced := newAnnounced()
 	s.running.Go(func() { announced.report(ctx) })
+	s.running.Go(func() { o.History.Keep(ctx) })
 	for _, in := range inputs {
-		sink := newSink(in.Name, s.queue, h, announced, o.MaxEventSize, o.Shown, o.Log)
+		sink := newSink(in.Name, s.queue, o.History, announced, o.MaxEventSize, o.Shown, o.Log)
 		if _, sink.recorded = in.Input.(input.Progress); sink.recorded {
 			sink.announced = newAnnounced()
 		}
@@ -186,6 +193,9 @@ func (s *Source) Progress(sdk.PluginState) (float64, string) {
 func (s *Source) Close() {
 	s.cancel()
 	s.running.Wait()
+	if err := s.history.Close(); err != nil {
+		s.log.Printf("what identities did lately may be forgotten: %v", err)
+	}
 	if s.extraction != nil {
 		s.extraction.SetLive(nil)
 		s.extraction.Measure(nil)

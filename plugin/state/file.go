@@ -88,7 +88,7 @@ type limits struct {
 }
 
 var defaultLimits = limits{
-	profiles: map[Class]int{Kubernetes: 500_000, Impersonated: 50_000, Docker: 100_000},
+	profiles: map[Class]int{Kubernetes: 500_000, Impersonated: 50_000, Docker: 100_000, Bearer: 500_000},
 	others:   10_000,
 	bytes:    512 << 20,
 	age:      maxAge,

@@ -26,6 +26,7 @@ const (
 	Kubernetes   Class = 'k' // users of Kubernetes
 	Impersonated Class = 'i' // users of Kubernetes whom others act as
 	Docker       Class = 'd' // clients of Docker
+	Bearer       Class = 'b' // what a credential is bound to, and has one address: a pod, a node
 )
 
 // Fact is one thing that an identity did.
@@ -86,7 +87,7 @@ type Store interface {
 }
 
 // MaxFacts is how many facts of a profile are kept: the latest.
-const MaxFacts = 512
+const MaxFacts = 4096
 
 // Errors of Load and Save.
 var (

@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package history
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dchest/siphash"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/kubernetes"
+	"github.com/containerapi/containerapi/plugin/state"
+)
+
+// How many profiles of a class are in memory at once, and how many facts all of them
+// have. Others are in the state, if there is one.
+const (
+	maxProfiles = 65536
+	maxFacts    = 1 << 20
+)
+
+// The kinds of facts in a profile.
+const (
+	operationFact  = 'o'
+	scopeFact      = 's' // an operation in a namespace; its time is when it was told of
+	reachFact      = 'r' // a credential, and how far
+	namespaceFact  = 'n' // another namespace in which one gets at credentials
+	objectFact     = 'b'
+	clientFact     = 'c'
+	addressFact    = 'a' // of a bearer: the one; of others: the network
+	credentialFact = 'k'
+	releaseFact    = 'h' // a namespace in which one wrote a release of Helm
+	introducedFact = 'i' // a service account did what one has to be told of
+)
+
+// maxOf is how many facts of a kind a profile has. The least recently used is
+// forgotten, and then is new again.
+var maxOf = map[byte]int{
+	operationFact: 64, scopeFact: 512, reachFact: 32, namespaceFact: 512, objectFact: 1024,
+	clientFact: 32, addressFact: 32, credentialFact: 32, releaseFact: 256, introducedFact: 8,
+}
+
+const (
+	// day is after how many seconds an act is to be told of again.
+	day = 24 * 3600
+	// refresh is after how many seconds it is noted again that a fact is in use.
+	refresh = 3600
+	// busy is from how many acts on an identity is known enough to be surprised at what
+	// nobody would learn, and fewWorkloads, fewNamespaces up to how many of these it
+	// has few.
+	busy          = 10
+	fewWorkloads  = 2
+	fewNamespaces = 2
+	// stale is for how long what another plugin wrote into a shared state may be
+	// unknown.
+	stale = 2 * time.Second
+)
+
+// profile is what is remembered of an identity, in memory.
+type profile struct {
+	state.Profile // its Facts in the order of their hashes
+	class         state.Class
+	id            state.ID
+	// changed and dropped are the facts that are not in the state yet.
+	changed, dropped []state.Fact
+	dirty            bool
+	loaded           time.Time
+}
+
+// profiles are those of one class.
+type profiles struct {
+	lru *simplelru.LRU[state.ID, *profile]
+}
+
+// identity returns the identity that some strings name, under a key that whoever
+// chooses them does not know.
+func (h *History) identity(class state.Class, parts ...string) state.ID {
+	b := append(h.buffer[:0], byte(class))
+	for _, p := range parts {
+		b = append(append(b, p...), 0xff) // stands in no UTF-8 text
+	}
+	h.buffer = b
+	var id state.ID
+	k0, k1 := h.halves()
+	low, high := siphash.Hash128(k0, k1, b)
+	binary.LittleEndian.PutUint64(id[:], low)
+	binary.LittleEndian.PutUint64(id[8:], high)
+	return id
+}
+
+func (h *History) halves() (k0, k1 uint64) {
+	return binary.LittleEndian.Uint64(h.key[:]), binary.LittleEndian.Uint64(h.key[8:])
+}
+
+// fact returns the hash of a fact.
+func (h *History) fact(kind byte, parts ...string) uint64 {
+	b := append(h.buffer[:0], kind)
+	for _, p := range parts {
+		b = append(append(b, p...), 0xff)
+	}
+	h.buffer = b
+	k0, k1 := h.halves()
+	return siphash.Hash(k0, k1, b)
+}
+
+// profile returns what is remembered of an identity, an empty one if that is nothing.
+func (h *History) profile(class state.Class, id state.ID) *profile {
+	of := h.profiles[class]
+	if p, ok := of.lru.Get(id); ok {
+		return p
+	}
+	p, unsaved := h.saving[id]
+	if !unsaved {
+		p = &profile{class: class, id: id}
+		p.load(h.store)
+	}
+	of.lru.Add(id, p)
+	h.facts += len(p.Facts)
+	for h.facts > maxFacts {
+		h.shrink()
+	}
+	return p
+}
+
+// shrink forgets the least recently used profile of the class with the most facts.
+func (h *History) shrink() {
+	var most *profiles
+	for _, of := range h.profiles {
+		if most == nil || of.lru.Len() > most.lru.Len() {
+			most = of
+		}
+	}
+	most.lru.RemoveOldest()
+}
+
+// evicted is told of a profile that memory has no room for.
+func (h *History) evicted(id state.ID, p *profile) {
+	h.facts -= len(p.Facts)
+	if p.dirty && len(h.saving) < maxProfiles {
+		h.saving[id] = p
+	}
+}
+
+// load adds what the state knows of an identity.
+func (p *profile) load(s state.Store) {
+	p.loaded = time.Now()
+	if s == nil {
+		return
+	}
+	// What the state cannot tell is learned again; it says itself why.
+	kept, ok, err := s.Load(p.class, p.id)
+	if err != nil || !ok {
+		return
+	}
+	if p.First == 0 || kept.First < p.First {
+		p.First = kept.First
+	}
+	p.Last, p.Acts, p.Days = max(p.Last, kept.Last), max(p.Acts, kept.Acts), max(p.Days, kept.Days)
+	for _, f := range kept.Facts {
+		if i, known := p.find(f.Hash); !known {
+			p.Facts = slices.Insert(p.Facts, i, f)
+		} else if p.Facts[i].Time < f.Time {
+			p.Facts[i].Time = f.Time
+		}
+	}
+}
+
+func (p *profile) find(hash uint64) (int, bool) {
+	return slices.BinarySearchFunc(p.Facts, hash, func(f state.Fact, hash uint64) int { return cmp.Compare(f.Hash, hash) })
+}
+
+// count returns how many facts of a kind there are.
+func (p *profile) count(kind byte) (n int) {
+	for i := range p.Facts {
+		if p.Facts[i].Kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// has reports whether a fact is known.
+func (p *profile) has(hash uint64) bool {
+	_, known := p.find(hash)
+	return known
+}
+
+// learn adds a fact and reports whether it was new. The time of one that is known is that
+// of its last use, more or less, but for a scope.
+func (h *History) learn(p *profile, kind byte, hash uint64, now uint32) (isNew bool) {
+	i, known := p.find(hash)
+	if !known && h.isShared && time.Since(p.loaded) > stale {
+		// Another plugin may have seen it.
+		before := len(p.Facts)
+		p.load(h.store)
+		h.facts += len(p.Facts) - before
+		i, known = p.find(hash)
+	}
+	if known {
+		if f := &p.Facts[i]; kind != scopeFact && now > f.Time+refresh {
+			f.Time = now
+			h.changed(p, *f)
+		}
+		return false
+	}
+	f := state.Fact{Kind: kind, Hash: hash, Time: now}
+	p.Facts = slices.Insert(p.Facts, i, f)
+	h.facts++
+	h.changed(p, f)
+	if p.count(kind) > maxOf[kind] {
+		h.drop(p, kind)
+	}
+	return true
+}
+
+// drop forgets the least recently used fact of a kind.
+func (h *History) drop(p *profile, kind byte) {
+	oldest := -1
+	for i, f := range p.Facts {
+		if f.Kind == kind && (oldest < 0 || f.Time < p.Facts[oldest].Time) {
+			oldest = i
+		}
+	}
+	if h.store != nil {
+		p.dropped = append(p.dropped, p.Facts[oldest])
+	}
+	p.Facts = slices.Delete(p.Facts, oldest, oldest+1)
+	h.facts--
+}
+
+// due reports whether a scope that is known was told of a day ago, and notes that it is
+// told of now.
+func (h *History) due(p *profile, hash uint64, now uint32) bool {
+	i, known := p.find(hash)
+	if !known || now < p.Facts[i].Time+day {
+		return false
+	}
+	p.Facts[i].Time = now
+	h.changed(p, p.Facts[i])
+	return true
+}
+
+// changed notes that a fact is to be saved.
+func (h *History) changed(p *profile, f state.Fact) {
+	if h.store == nil {
+		return
+	}
+	p.changed = append(p.changed, f)
+	h.touch(p)
+}
+
+// touch notes that a profile is to be saved.
+func (h *History) touch(p *profile) {
+	// A store that fails for long costs what does not fit.
+	if h.store != nil && !p.dirty && len(h.dirty) < 2*maxProfiles {
+		p.dirty = true
+		h.dirty = append(h.dirty, p)
+	}
+}
+
+// compare says what of an act is new for its identity, and what of that does not fit,
+// and remembers the act. It returns the profile.
+func (h *History) compare(e *event.Event, s *subject) *profile {
+	now := uint32(max(1, e.Time/1e9))
+	p := h.profile(s.class, s.id)
+	isNew := p.First == 0
+	since := now
+	if !isNew {
+		since = min(p.First, now)
+	}
+	known := !isNew && int64(now-since) >= h.learnFor
+	some := p.Acts >= busy
+
+	var news, odd event.News
+	named := e.Operation != "other" && e.Operation != "unreadable"
+	scope := h.fact(scopeFact, s.operation, s.namespace, s.command)
+	if s.done && named {
+		if h.learn(p, operationFact, h.fact(operationFact, s.operation), now) {
+			news |= event.NewOperation
+		}
+		if h.learn(p, scopeFact, scope, now) {
+			news |= event.NewScope
+			e.Seen.Due = true
+		} else {
+			e.Seen.Due = h.due(p, scope, now)
+		}
+		if s.object != "" && h.learn(p, objectFact, h.fact(objectFact, s.resource, s.namespace, s.object), now) {
+			news |= event.NewObject
+		}
+		farther := s.credential != "" && h.reaches(p, s, now)
+		if known && s.credential != "" && !s.person {
+			switch {
+			case news&event.NewOperation != 0:
+				odd = event.NewOperation
+			case farther:
+				odd = event.NewScope
+			case news&event.NewObject != 0 && s.isOwnSecret() && !h.lists(p, s):
+				odd = event.NewObject
+			}
+		}
+		h.introduce(e, p, s, now)
+	}
+	if s.class != state.Docker {
+		n, o := h.source(p, s, now, known, some)
+		news, odd = news|n, odd|o
+	}
+	if isNew {
+		news, odd = event.NewIdentity, 0
+	}
+	e.Seen.New, e.Seen.Deviations = news, odd
+	e.Seen.KnownFor = uint64(now - since)
+	h.count(p, now)
+	e.Seen.Days = uint64(p.Days)
+	return p
+}
+
+// count notes an act.
+func (h *History) count(p *profile, now uint32) {
+	if p.First == 0 || now/day != p.Last/day && now > p.Last {
+		p.Days++
+		h.touch(p)
+	}
+	if p.First == 0 {
+		p.First = now
+	}
+	p.Last, p.Acts = max(p.Last, now), p.Acts+1
+	if p.Acts == busy {
+		h.touch(p)
+	}
+}
+
+// reaches notes how far an act that gets at credentials goes, and reports whether that
+// is farther than before: all namespaces where it was some, others where it was its own,
+// another one where it was few.
+func (h *History) reaches(p *profile, s *subject, now uint32) bool {
+	if s.reach == own {
+		return false
+	}
+	everything := h.fact(reachFact, s.credential, "all")
+	if s.reach == all {
+		return h.learn(p, reachFact, everything, now)
+	}
+	before := p.count(namespaceFact)
+	isNew := h.learn(p, namespaceFact, h.fact(namespaceFact, s.credential, s.namespace), now)
+	return isNew && before <= fewNamespaces && !p.has(everything)
+}
+
+// lists reports whether an identity listed or watched the objects of this kind in the
+// namespace, or in all: it has seen them all.
+func (h *History) lists(p *profile, s *subject) bool {
+	kind, _, _ := strings.Cut(s.operation, ".")
+	for _, verb := range []string{".list", ".watch"} {
+		for _, namespace := range []string{"", s.namespace} {
+			if p.has(h.fact(scopeFact, kind+verb, namespace, "")) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// introduce says whether a service account did before what one has to be told of, and
+// notes what it does now.
+func (h *History) introduce(e *event.Event, p *profile, s *subject, now uint32) {
+	if !s.account {
+		return
+	}
+	secrets, anything := h.fact(introducedFact, "secrets"), h.fact(introducedFact, "anything")
+	e.Seen.ReadsSecrets, e.Seen.Introduced = p.has(secrets), p.has(anything)
+	reads := s.credential == "secret" && s.reach != own
+	if reads {
+		h.learn(p, introducedFact, secrets, now)
+	}
+	if reads || kubernetes.Deploys(s.operation) {
+		h.learn(p, introducedFact, anything, now)
+	}
+}
+
+// source compares where an act came from, and with what.
+func (h *History) source(p *profile, s *subject, now uint32, known, some bool) (news, odd event.News) {
+	tool := kubernetes.IsTool(s.client)
+	toolFact := h.fact(clientFact, "", "tool")
+	usedTool := p.has(toolFact)
+	if tool {
+		h.learn(p, clientFact, toolFact, now)
+	}
+	if h.learn(p, clientFact, h.fact(clientFact, s.client), now) {
+		news |= event.NewClient
+		// A person's script is called anything.
+		if s.software && (known || some && tool && !usedTool) {
+			odd |= event.NewClient
+		}
+	}
+	if s.address.IsValid() {
+		n, o := h.comesFrom(p, s, now, known, some, news)
+		news, odd = news|n, odd|o
+	}
+	before := p.count(credentialFact)
+	if h.learn(p, credentialFact, h.fact(credentialFact, s.kind), now) {
+		news |= event.NewCredential
+		if s.account && before > 0 && before <= fewWorkloads && (known || some && !s.isBound) {
+			odd |= event.NewCredential
+		}
+	}
+	return news, odd
+}
+
+// comesFrom compares the address that an act came from.
+func (h *History) comesFrom(p *profile, s *subject, now uint32, known, some bool, so event.News) (news, odd event.News) {
+	if s.isBound {
+		holder := h.profile(state.Bearer, s.bound)
+		family := h.fact(credentialFact, "4")
+		if !s.address.Is4() {
+			family = h.fact(credentialFact, "6")
+		}
+		// A pod and a node can have an address of each family.
+		other := !h.learn(holder, credentialFact, family, now)
+		isNew := h.learn(holder, addressFact, h.fact(addressFact, s.address.String()), now)
+		h.count(holder, now)
+		if isNew && other {
+			return event.NewAddress, event.NewAddress
+		}
+		if isNew {
+			news = event.NewAddress
+		}
+	}
+	public := isPublic(s.address)
+	publicFact := h.fact(addressFact, "", "public")
+	wasPublic := p.has(publicFact)
+	if public {
+		h.learn(p, addressFact, publicFact, now)
+	}
+	if !h.learn(p, addressFact, h.fact(addressFact, network(s.address).String()), now) || s.isBound {
+		return news, 0
+	}
+	switch news = event.NewAddress; {
+	case s.software && (known || some && public && !wasPublic):
+		odd = event.NewAddress
+	case known && so&event.NewClient != 0:
+		odd = event.NewAddress
+	}
+	return news, odd
+}
