@@ -33,6 +33,7 @@ const (
 	objectFact     = 'b'
 	clientFact     = 'c'
 	addressFact    = 'a' // of a bearer: the one; of others: the network
+	elsewhereFact  = 'e' // an address that is not a bearer's own, and what was done from there
 	credentialFact = 'k'
 	releaseFact    = 'h' // a namespace in which one wrote a release of Helm
 	introducedFact = 'i' // a service account did what one has to be told of
@@ -42,7 +43,7 @@ const (
 // forgotten, and then is new again.
 var maxOf = map[byte]int{
 	operationFact: 64, scopeFact: 512, reachFact: 32, namespaceFact: 512, objectFact: 1024,
-	clientFact: 32, addressFact: 32, credentialFact: 32, releaseFact: 256, introducedFact: 8,
+	clientFact: 32, addressFact: 32, credentialFact: 32, releaseFact: 256, introducedFact: 8, elsewhereFact: 256,
 }
 
 const (
@@ -422,11 +423,20 @@ func (h *History) comesFrom(p *profile, s *subject, now uint32, known, some bool
 		other := !h.learn(holder, credentialFact, family, now)
 		isNew := h.learn(holder, addressFact, h.fact(addressFact, s.address.String()), now)
 		h.count(holder, now)
-		if isNew && other {
-			return event.NewAddress, event.NewAddress
+		elsewhere := h.fact(elsewhereFact, s.address.String())
+		switch {
+		case isNew && other:
+			h.learn(holder, elsewhereFact, elsewhere, now)
+			odd = event.NewAddress
+		case !isNew && holder.has(elsewhere):
+			// It does not become the right one by being used: each kind of act counts.
+			if h.learn(holder, elsewhereFact, h.fact(elsewhereFact, s.address.String(), s.operation, s.namespace), now) {
+				odd = event.NewAddress
+			}
 		}
 		if isNew {
 			news = event.NewAddress
+			h.learn(holder, elsewhereFact, h.fact(elsewhereFact, s.address.String(), s.operation, s.namespace), now)
 		}
 	}
 	public := isPublic(s.address)
@@ -436,7 +446,7 @@ func (h *History) comesFrom(p *profile, s *subject, now uint32, known, some bool
 		h.learn(p, addressFact, publicFact, now)
 	}
 	if !h.learn(p, addressFact, h.fact(addressFact, network(s.address).String()), now) || s.isBound {
-		return news, 0
+		return news, odd
 	}
 	switch news = event.NewAddress; {
 	case s.software && (known || some && public && !wasPublic):

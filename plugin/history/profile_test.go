@@ -126,6 +126,27 @@ func TestDeviations(t *testing.T) {
 	}
 }
 
+// An address that is not the pod's does not become its own by being used, and what is
+// done from there is told of once.
+func TestElsewhere(t *testing.T) {
+	h := New(Options{LearnFor: learn})
+	watches(h, 0, 2)
+	for i, step := range []struct {
+		act  *event.Event
+		want bool
+	}{
+		{does(3*time.Hour, "list", from("10.0.1.8")), true},
+		{does(3*time.Hour, "list", from("10.0.1.8")), false},
+		{does(3*time.Hour, "get", from("10.0.1.8"), in("shop", "db")), true},
+		{does(3*time.Hour, "get", from("10.0.1.8"), in("shop", "db")), false},
+		{does(3*time.Hour, "list"), false},
+	} {
+		if h.Observe(step.act); (step.act.Seen.Deviations&event.NewAddress != 0) != step.want {
+			t.Errorf("act %d: deviations %v", i, step.act.Seen.Deviations.Names())
+		}
+	}
+}
+
 // Whose credential is bound to nothing moves about.
 func TestDeviationsOfOthers(t *testing.T) {
 	alice := user("alice", "dev", "system:authenticated")
