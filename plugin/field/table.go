@@ -103,6 +103,10 @@ var kube = []Field{
 		text(func(e *event.Event) string { return e.Kubernetes.User.UID })},
 	{"kube.user.groups", "The groups of that user.",
 		texts(func(e *event.Event) []string { return e.Kubernetes.User.Groups })},
+	{"kube.user.kind", "Of what kind that user is, by name, groups and credential together: `serviceaccount` (a workload), `node` (a kubelet), `control_plane` (another part of Kubernetes or of its distribution, see docs/distributions.md), `bootstrap` (a machine that is to become a node), `certificate` (anyone else with a client certificate), `person` (anyone else: a login, a cloud's account, a certificate where the event does not say so), `anonymous` (no valid credential). Who only has the name of another kind is `certificate` or `person`.",
+		text(func(e *event.Event) string { return kubernetes.Kind(&e.Kubernetes) })},
+	{"kube.user.contradictions", "What does not fit together in that user, and no API server finds by an honest credential. A service account's name that is no account's (`account_name`), by a client certificate (`account_by_certificate`), without its groups or with others of Kubernetes (`account_groups`), and its groups on another name (`group_of_accounts`); the account of a controller of the control plane in a pod (`controller_in_pod`); a node's name without the group of nodes (`node_groups`) and that group on another name (`group_of_nodes`); a bootstrap token's name by another credential or without its group (`bootstrap_token`), the API server's by a token or without its group (`apiserver`), that of who has no credential with one, or its group on another name (`anonymous`). No value where all fits, or nothing is known to the contrary.",
+		texts(func(e *event.Event) []string { return kubernetes.Contradictions(&e.Kubernetes).Names() })},
 	{"kube.serviceaccount.namespace", "The namespace of the service account that made the request. No value for other users, also for who only has the name of one, by a certificate.",
 		text(func(e *event.Event) string {
 			namespace, _ := kubernetes.ServiceAccount(&e.Kubernetes)

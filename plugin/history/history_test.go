@@ -55,6 +55,11 @@ func TestFirst(t *testing.T) {
 	if !tell(other) {
 		t.Error("a read as someone else is not the first")
 	}
+	other = read(2*time.Second, "a")
+	other.Kubernetes.User.Groups = []string{"system:nodes", "system:authenticated"}
+	if !tell(other) || other.Seen.Repeats != 1 {
+		t.Errorf("a read of who only has the name: %+v", other.Seen)
+	}
 	late := read(time.Hour, "a")
 	if tell(late) || late.Seen.Age != 3600 {
 		t.Errorf("an hour later: %+v", late.Seen)

@@ -78,9 +78,9 @@ func (h *History) kubernetesSubject(e *event.Event, done bool) subject {
 	s.address = s.address.Unmap().WithZone("")
 	if k.Impersonated.Name != "" && !k.ImpersonationDenied {
 		s.class = state.Impersonated
-		s.id = h.identity(s.class, k.User.Name, k.Impersonated.Name)
+		s.id = h.identity(s.class, userOf(k), k.Impersonated.Name)
 	} else {
-		s.id = h.identity(s.class, k.User.Name)
+		s.id = h.identity(s.class, userOf(k))
 	}
 	ns, _ := kubernetes.ServiceAccount(k)
 	s.account = ns != "" && s.class == state.Kubernetes
@@ -105,6 +105,15 @@ func (h *History) kubernetesSubject(e *event.Event, done bool) subject {
 		s.bound, s.isBound = h.identity(state.Bearer, k.User.Name, k.CredentialID), true
 	}
 	return s
+}
+
+// userOf returns what tells the user of a request from others: one that only has the
+// name of another is someone else.
+func userOf(k *event.Kubernetes) string {
+	if forged := kubernetes.Contradictions(k); forged != 0 {
+		return k.User.Name + " " + strconv.FormatUint(uint64(forged), 16)
+	}
+	return k.User.Name
 }
 
 // isOwnSecret reports whether the act is about one secret of the account's namespace.

@@ -158,6 +158,11 @@ func ComponentOf(k *event.Kubernetes) *Component {
 	if k.Impersonated.Name != "" {
 		return nil
 	}
+	return componentOf(k)
+}
+
+// componentOf is [ComponentOf], whomever the user acts as.
+func componentOf(k *event.Kubernetes) *Component {
 	for _, c := range componentsByUser[k.User.Name] {
 		if c.fits(k) {
 			return c

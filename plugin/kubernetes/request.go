@@ -16,15 +16,8 @@ import (
 // certificate or without the groups that the API server gives to every account. See
 // k8s.io/apiserver/pkg/authentication/serviceaccount.
 func ServiceAccount(k *event.Kubernetes) (namespace, name string) {
-	rest, ok := strings.CutPrefix(k.User.Name, "system:serviceaccount:")
-	if !ok {
-		return "", ""
-	}
-	namespace, name, ok = strings.Cut(rest, ":")
-	if !ok || !byAccountToken.fits(k) || len(k.User.Groups) > 0 && !slices.ContainsFunc(k.User.Groups, func(group string) bool {
-		of, ok := strings.CutPrefix(group, "system:serviceaccounts:")
-		return ok && of == namespace
-	}) {
+	namespace, name, ok := splitAccount(k.User.Name)
+	if !ok || !byAccountToken.fits(k) || Contradictions(k)&accountContradictions != 0 {
 		return "", ""
 	}
 	return namespace, name
