@@ -44,6 +44,7 @@ var (
 	}
 	testPackages = []deb{
 		{"etcd-server", "etcd"},
+		{"jq", "jq"},
 		// The Makefile's CLANG_MAJOR.
 		{"clang-19", "clang-19"},
 		{"llvm-19", "llvm-strip-19"},
