@@ -66,9 +66,9 @@ var common = []Field{
 		number(func(e *event.Event) (uint64, bool) {
 			return uint64(bits.OnesCount8(uint8(e.Seen.Deviations))), e.Seen.Deviations != 0
 		})},
-	{"api.seen.reads_secrets", "True if this service account read secrets beyond its own namespace before. No value for other identities.",
+	{"api.seen.reads_secrets", "True if this service account read secrets beyond its own namespace before. No value for other identities, nor for who acts as another.",
 		flag(func(e *event.Event) (bool, bool) { return e.Seen.ReadsSecrets, e.Seen.Known && isAccount(e) })},
-	{"api.seen.introduced", "True if this service account did before what new software is told of by: read secrets beyond its own namespace, or made pods, rights, secrets or what the API server asks about requests. No value for other identities.",
+	{"api.seen.introduced", "True if this service account did before what new software is told of by: read secrets beyond its own namespace, or made pods, rights, secrets or what the API server asks about requests. No value where `api.seen.reads_secrets` has none.",
 		flag(func(e *event.Event) (bool, bool) { return e.Seen.Introduced, e.Seen.Known && isAccount(e) })},
 	{"api.seen.known_for", "For how many seconds of event time the identity has been known: since its first act that is remembered.",
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.KnownFor, e.Seen.Days != 0 })},
@@ -80,7 +80,7 @@ var common = []Field{
 
 func isAccount(e *event.Event) bool {
 	_, account := kubernetes.ServiceAccount(&e.Kubernetes)
-	return account != ""
+	return account != "" && e.Kubernetes.Impersonated.Name == ""
 }
 
 // kube are the fields of Kubernetes audit events.
