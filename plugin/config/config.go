@@ -18,6 +18,7 @@ import (
 	"github.com/invopop/jsonschema"
 
 	"github.com/containerapi/containerapi/plugin/event"
+	"github.com/containerapi/containerapi/plugin/state"
 )
 
 // Config is the plugin's init_config. Keys that the k8saudit plugin has too
@@ -30,7 +31,9 @@ type Config struct {
 	WebhookTokenFile     string `json:"webhookTokenFile" jsonschema:"title=Webhook token file,description=File with the bearer tokens that senders to the webhook must show: one a line. Empty: they need none."`
 	WebhookQueueDeadline int    `json:"webhookQueueDeadline" jsonschema:"title=Webhook queue deadline,description=For how many seconds a webhook request waits for room in the queue before it is answered 429 and sent again by the API server.,minimum=1,maximum=25"`
 	MaxLineSize          int    `json:"maxLineSize" jsonschema:"title=Maximum line size,description=Size in bytes above which a line of an audit log is read only up to its objects.,minimum=262144,maximum=268435456"`
-	StateDir             string `json:"stateDir" jsonschema:"title=State directory,description=Directory where it is kept how far a followed audit log was read. Empty: that is forgotten at the end."`
+	StateDir             string `json:"stateDir" jsonschema:"title=State directory,description=Directory for what lasts: how far a followed audit log was read and what was learned of who did what. Empty: that is forgotten at the end."`
+	State                string `json:"state" jsonschema:"title=State,description=Where it is kept what was learned of who did what: empty (a file in stateDir) or memory (it is forgotten at the end) or the URL of a Redis or Valkey that several share: redis://USER:PASSWORD@HOST:6379 or rediss://"`
+	LearnFor             int    `json:"learnFor" jsonschema:"title=Learn for,description=For how many hours from when an identity was first seen what it does is learned.,maximum=8760"`
 	QueueSize            int    `json:"queueSize" jsonschema:"title=Queue size,description=How many bytes of events may wait for Falco. When there are more the inputs wait.,minimum=65536,maximum=1073741824"`
 	DockerTLSCA          string `json:"dockerTLSCA" jsonschema:"title=Docker TLS CA,description=PEM file with the authorities that a docker+tcp daemon must have a certificate of."`
 	DockerTLSCertificate string `json:"dockerTLSCertificate" jsonschema:"title=Docker TLS certificate,description=PEM file with the client certificate for a docker+tcp daemon."`
@@ -47,6 +50,7 @@ func Default() Config {
 		WebhookQueueDeadline: 10,
 		MaxLineSize:          16 << 20,
 		StateDir:             "/var/lib/containerapi",
+		LearnFor:             24,
 		QueueSize:            32 << 20,
 		Commands:             "masked",
 	}
@@ -56,6 +60,9 @@ func Default() Config {
 func (c Config) Deadline() time.Duration {
 	return time.Duration(c.WebhookQueueDeadline) * time.Second
 }
+
+// Learning is LearnFor as a duration.
+func (c Config) Learning() time.Duration { return time.Duration(c.LearnFor) * time.Hour }
 
 // Shown is Commands as the events know it.
 func (c Config) Shown() event.Shown { return event.Shown(c.Commands == "names") }
@@ -121,6 +128,9 @@ func (c Config) validate() error {
 		if n := field.Int(); n < low || n > high {
 			return fmt.Errorf("init_config: %s is %d, but must be from %d to %d", name, n, low, high)
 		}
+	}
+	if err := state.Valid(c.State); err != nil {
+		return fmt.Errorf("init_config: state is %w", err)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestParse(t *testing.T) {
@@ -37,6 +38,10 @@ func TestParseErrors(t *testing.T) {
 		`{"maxEventSize": 32767}`:    "maxEventSize", // what a shortened event can have
 		`{"sslKey": 7}`:              "sslKey",
 		`{"webhookQueueDeadline":0}`: "webhookQueueDeadline",
+		`{"learnFor": -1}`:           "learnFor",
+		`{"learnFor": "24h"}`:        "learnFor",
+		`{"state": "bbolt"}`:         "state",
+		`{"state": "redis://"}`:      "state",
 		`[1]`:                        "map of settings",
 		`"text"`:                     "map of settings",
 		`{"queueSize": 65536} {}`:    "more after",
@@ -44,6 +49,18 @@ func TestParseErrors(t *testing.T) {
 	} {
 		if _, err := Parse(config); err == nil || !strings.Contains(err.Error(), names) {
 			t.Errorf("Parse(%s) = %v; want an error that names %q", config, err, names)
+		}
+	}
+}
+
+// The URL of a Redis may hold a password.
+func TestStateIsNotQuoted(t *testing.T) {
+	if c, err := Parse(`{"state": "redis://falco:hunter2@redis:6379", "learnFor": 48}`); err != nil || c.Learning() != 48*time.Hour {
+		t.Errorf("%+v, %v", c, err)
+	}
+	for _, wrong := range []string{`"redis://falco:hunter2@"`, `"redis://falco:hun%ter2@redis"`, `"falco:hunter2@redis"`} {
+		if _, err := Parse(`{"state": ` + wrong + `}`); err == nil || strings.Contains(err.Error(), "ter2") {
+			t.Errorf("Parse of %s: %v", wrong, err)
 		}
 	}
 }

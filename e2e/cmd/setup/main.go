@@ -45,6 +45,7 @@ var (
 	testPackages = []deb{
 		{"etcd-server", "etcd"},
 		{"jq", "jq"},
+		{"redis-server", "redis-server"},
 		// The Makefile's CLANG_MAJOR.
 		{"clang-19", "clang-19"},
 		{"llvm-19", "llvm-strip-19"},
@@ -158,7 +159,7 @@ func step(name string, do func(log *process.Output) error) error {
 }
 
 // services are those that packages bring and tests start for themselves.
-var services = map[string]string{"etcd-server": "etcd", "prometheus": "prometheus", "cadvisor": "cadvisor"}
+var services = map[string]string{"etcd-server": "etcd", "redis-server": "redis-server", "prometheus": "prometheus", "cadvisor": "cadvisor"}
 
 // missing returns the names of those of the packages that are missing. It is an
 // error if they cannot be installed.
