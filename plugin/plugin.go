@@ -13,7 +13,6 @@ import (
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/falco"
 	"github.com/containerapi/containerapi/plugin/field"
-	"github.com/containerapi/containerapi/plugin/history"
 	"github.com/containerapi/containerapi/plugin/kubernetes"
 	"github.com/containerapi/containerapi/plugin/meaning"
 )
@@ -31,10 +30,9 @@ type Plugin struct {
 	config     config.Config
 	log        *log.Logger
 	extraction *falco.Extraction
-	// decoder and history serve the extraction from events that this plugin
-	// did not make.
+	// decoder serves the extraction from events that this plugin did not make.
 	decoder event.Decoder
-	history *history.History
+	parser  parser
 }
 
 // Info implements plugins.Plugin.
@@ -67,12 +65,12 @@ func (p *Plugin) Init(text string) error {
 	p.config = c
 	p.log = log.New(os.Stderr, "containerapi: ", log.LstdFlags|log.LUTC|log.Lmsgprefix)
 	p.extraction = falco.NewExtraction()
-	p.history = history.New(history.Options{})
 	return nil
 }
 
 // Destroy implements sdk.Destroyer.
 func (p *Plugin) Destroy() {
+	p.parser.close()
 	if p.extraction != nil {
 		p.extraction.Free()
 	}
@@ -81,8 +79,8 @@ func (p *Plugin) Destroy() {
 // Extraction implements falco.Extractor.
 func (p *Plugin) Extraction() *falco.Extraction { return p.extraction }
 
-// Values implements falco.Extractor: it reads an event of a capture file, or
-// one that a k8saudit plugin collected.
+// Values implements falco.Extractor: it reads an event of a capture file, which says
+// itself what was remembered when it was made.
 func (p *Plugin) Values(payload []byte, to *falco.Block) {
 	// An event holds one JSON object; what cannot be read has no fields.
 	p.decoder.Reads = kubernetes.Reads
@@ -91,7 +89,6 @@ func (p *Plugin) Values(payload []byte, to *falco.Block) {
 			return
 		}
 		meaning.Classify(e)
-		p.history.MarkRepeated(e)
 		e.Clean(p.config.Shown())
 		field.Fill(e, to)
 	})

@@ -6,7 +6,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -126,44 +125,6 @@ func TestFieldsOfLiveAndReplayedEvents(t *testing.T) {
 		if operations[op] == 0 {
 			t.Errorf("no %s among %v", op, operations)
 		}
-	}
-}
-
-// Events that a k8saudit plugin collected have the same fields but for what
-// only this plugin's own collection can know.
-func TestFieldsOfK8sAuditEvents(t *testing.T) {
-	_, engine := start(t, "")
-	acts := 0
-	execs := map[string]bool{} // by audit id
-	for _, line := range recorded(t) {
-		var audit struct {
-			AuditID   string
-			ObjectRef struct{ Subresource string }
-		}
-		if err := json.Unmarshal(line, &audit); err != nil {
-			t.Fatal(err)
-		}
-		if audit.ObjectRef.Subresource == "exec" {
-			execs[audit.AuditID] = true
-		}
-		e, free := engine.Foreign(line)
-		defer free()
-		values, err := engine.Extract(e)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if values["api.act"] == true && values["api.operation"] == "pod.exec" {
-			acts++
-		}
-		for name := range values {
-			if strings.HasPrefix(name, "api.seen.") {
-				t.Fatalf("%s has a value", name)
-			}
-		}
-	}
-	// Each exec has two or three events.
-	if acts != len(execs) || acts == 0 {
-		t.Errorf("%d acts of exec, want %d", acts, len(execs))
 	}
 }
 

@@ -5,11 +5,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/falcosecurity/plugin-sdk-go/pkg/sdk"
 	"github.com/falcosecurity/plugin-sdk-go/pkg/sdk/plugins/source"
@@ -17,7 +16,6 @@ import (
 	"github.com/containerapi/containerapi/plugin/history"
 	"github.com/containerapi/containerapi/plugin/input"
 	events "github.com/containerapi/containerapi/plugin/pipeline"
-	"github.com/containerapi/containerapi/plugin/state"
 )
 
 const (
@@ -31,27 +29,40 @@ const (
 
 func register(p *Plugin) { source.Register(p) }
 
+// parser is for the library without events of its own.
+type parser struct{}
+
+func (parser) close() {}
+
 // Open implements source.Plugin.
 func (p *Plugin) Open(params string) (source.Instance, error) {
 	inputs, err := openInputs(params, p.config)
 	if err != nil {
 		return nil, err
 	}
-	o := history.Options{LearnFor: 24 * time.Hour}
 	// What a recording tells of is over, and not what a live capture goes on from.
-	if p.config.StateDir != "" && slices.ContainsFunc(inputs, func(in events.Input) bool {
-		_, recorded := in.Input.(input.Progress)
-		return !recorded
-	}) {
-		o.Store = state.OpenFile(filepath.Join(p.config.StateDir, "profiles.db"), p.log)
+	past := history.New(history.Options{LearnFor: p.config.Learning()})
+	if slices.ContainsFunc(inputs, isLive) {
+		if past, err = p.remember(); err != nil {
+			for _, in := range inputs {
+				err = errors.Join(err, in.Input.Close())
+			}
+			return nil, err
+		}
 	}
 	return events.Open(inputs, events.Options{
 		QueueSize:    p.config.QueueSize,
 		MaxEventSize: p.config.MaxEventSize,
-		History:      history.New(o),
+		History:      past,
 		Shown:        p.config.Shown(),
 		Log:          p.log,
 	}), nil
+}
+
+// isLive reports whether an input's events take place now.
+func isLive(in events.Input) bool {
+	_, recorded := in.Input.(input.Progress)
+	return !recorded
 }
 
 // String implements sdk.Stringer: evt.plugininfo is the event itself.

@@ -110,6 +110,11 @@ void extraction_free(extraction *e);
 // plugin and are each followed by their values. Both NULL: there are none.
 void extraction_set_live(extraction *e, const char *from, const char *to);
 
+// extraction_set_parsed says what was found in the event that Falco shows now, the
+// one with this number: values of the fields that were asked for until now. They
+// have to stay as they are until the next event is parsed.
+void extraction_set_parsed(extraction *e, const ss_plugin_event *evt, uint64_t num, const char *values);
+
 // The fields that Falco has asked for so far, by their ids: of any plugin of this
 // process, as the rules of all sources are loaded together. The set only grows,
 // also when Falco loads other rules: a field too many costs a little time for

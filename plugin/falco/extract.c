@@ -4,8 +4,8 @@
 // needs none. The API calls a function from several threads at once only "with
 // distinct and unique parameter values" (plugin_api.h, at next_batch and
 // extract_fields), and so for different plugin states. Falco goes further: it
-// takes the events of a source, matches them and formats their alerts on one
-// thread (process_inspector_events in
+// takes the events of a source, parses and matches them and formats their alerts on
+// one thread (process_inspector_events in
 // userspace/falco/app/actions/process_events.cpp and falco_outputs::handle_event
 // of falcosecurity/falco), and makes and destroys plugins on its main thread
 // while no source runs. An extraction, with its slot in extractions, is therefore
@@ -16,13 +16,22 @@
 
 #include "abi.h"
 
+// told is an event with what is known of it; values is NULL if there is none.
+struct told {
+	const ss_plugin_event *evt;
+	uint64_t num;
+	const values *values;
+};
+
 struct extraction {
 	// Events in [live, live_end) are followed by their values.
 	const char *live, *live_end;
-	// The values of the last event that was not in there.
-	const ss_plugin_event *external;
-	uint64_t external_num;
-	const char *external_values;
+	// The event that was parsed last, with the values of the fields that were
+	// asked for before.
+	struct told parsed;
+	// The last event of which Go was asked, with all of its values. Its memory is
+	// not that of parsed, which Falco may still point into.
+	struct told read;
 	// What the results of one call point to.
 	const char *strings[MAX_RESULTS];
 	ss_plugin_byte_buffer buffers[MAX_RESULTS];
@@ -35,7 +44,8 @@ static extraction *extractions[MAX_HANDLE + 1];
 
 // Defined in extract.go.
 extern extraction *containerapiExtraction(uintptr_t state);
-extern char *containerapiValues(uintptr_t state, char *payload, uint32_t len);
+extern char *containerapiValues(uintptr_t state, const ss_plugin_event *evt);
+extern char *containerapiParsed(uintptr_t state);
 
 extraction *extraction_new(void)
 {
@@ -57,37 +67,48 @@ void extraction_set_live(extraction *e, const char *from, const char *to)
 	e->live_end = to;
 }
 
+void extraction_set_parsed(extraction *e, const ss_plugin_event *evt, uint64_t num, const char *v)
+{
+	e->parsed = (struct told){.evt = evt, .num = num, .values = (const values *)v};
+	// Nor is what was read before that of this event, whatever its number.
+	e->read.values = NULL;
+}
+
+static int tells(const struct told *t, const ss_plugin_event_input *in)
+{
+	return t->values != NULL && t->evt == in->evt && t->num == in->evtnum;
+}
+
 static int has(const uint64_t *set, uint32_t id)
 {
 	return id < SET_WORDS * 64 && set[id / 64] >> (id % 64) & 1;
 }
 
-// read_values returns the values that Go reads from an event's payload, all of
-// them, once for an event.
+// read_values returns the values that Go has or reads of an event, all of them,
+// once for an event.
 static const values *read_values(extraction *e, uintptr_t state, const ss_plugin_event_input *in)
 {
-	const char *evt = (const char *)in->evt;
-	if (e->external != in->evt || e->external_num != in->evtnum || e->external_values == NULL) {
-		// | header | length of id | length of payload | id | payload |
-		uint32_t len;
-		memcpy(&len, evt + sizeof(ss_plugin_event) + 4, sizeof(len));
-		e->external_values = containerapiValues(state, (char *)evt + sizeof(ss_plugin_event) + 12, len);
-		e->external = in->evt;
-		e->external_num = in->evtnum;
+	if (!tells(&e->read, in)) {
+		char *v = tells(&e->parsed, in) ? containerapiParsed(state) : containerapiValues(state, in->evt);
+		e->read = (struct told){.evt = in->evt, .num = in->evtnum, .values = (const values *)v};
 	}
-	return (const values *)e->external_values;
+	return e->read.values;
 }
 
 // values_of returns the values of an event in which it is known whether a field
-// has a value: those that stand behind the event if this plugin made it, or
-// else those read from it. Fields that are asked for once will be again, and
-// from then on stand behind new events.
+// has a value: those that stand behind the event if this plugin made it, those that
+// were worked out when it was parsed, or else those read from it. Fields that are
+// asked for once will be again, and from then on are among the first two.
 static const values *values_of(extraction *e, uintptr_t state, const ss_plugin_event_input *in, uint32_t id)
 {
 	const char *evt = (const char *)in->evt;
-	if (evt < e->live || evt >= e->live_end)
+	const values *f;
+	if (evt >= e->live && evt < e->live_end)
+		f = (const values *)(evt + ((in->evt->len + 7) & ~7u));
+	else if (tells(&e->parsed, in))
+		f = e->parsed.values;
+	else
 		return read_values(e, state, in);
-	const values *f = (const values *)(evt + ((in->evt->len + 7) & ~7u));
 	if (has(f->known, id))
 		return f;
 	if (id < SET_WORDS * 64)
@@ -97,7 +118,7 @@ static const values *values_of(extraction *e, uintptr_t state, const ss_plugin_e
 
 // plugin_extract_fields implements the API's function of this name. It calls
 // Go at most once for an event, and as a rule not at all for an event that this
-// plugin made: a call into Go costs more than all that is done here.
+// plugin made or parsed: a call into Go costs more than all that is done here.
 int32_t plugin_extract_fields(void *state, const ss_plugin_event_input *in,
 			      const ss_plugin_field_extract_input *request)
 {

@@ -23,6 +23,7 @@ import (
 	"unsafe"
 
 	"github.com/falcosecurity/plugin-sdk-go/pkg/cgo"
+	"github.com/falcosecurity/plugin-sdk-go/pkg/sdk"
 )
 
 // Extractor is the part of an initialized plugin that extraction needs. The
@@ -34,6 +35,18 @@ type Extractor interface {
 	// Values writes the values of an event that this plugin did not make to an
 	// empty block. What cannot be read has no values.
 	Values(payload []byte, to *Block)
+}
+
+// Parser is an [Extractor] that is shown every event of some sources once, in their
+// order, and before it is asked for any field of it.
+type Parser interface {
+	Extractor
+	// Parse reads an event, and writes the values of those fields to an empty block
+	// that it wants. Time is what Falco shows as the event's, in nanoseconds since the
+	// Unix epoch.
+	Parse(payload []byte, time int64, to *Block)
+	// Parsed writes the values of the event that was parsed last to an empty block.
+	Parsed(to *Block)
 }
 
 // What extract.c counts with is what this package and plugin-sdk-go do: an index
@@ -52,10 +65,22 @@ var (
 // and with its metrics. All methods but Measure are for the thread on which Falco
 // takes the source's events; extract.c says which that is.
 type Extraction struct {
-	c        *C.extraction
-	external Block
-	memory   memory
-	metrics  measured
+	c *C.extraction
+	// What C knows of the event that was parsed last, and of the one that it asked of.
+	parsed, read shownBlock
+	metrics      measured
+}
+
+// shownBlock is a block that C is shown a copy of.
+type shownBlock struct {
+	Block
+	memory memory
+}
+
+// show returns the copy. It is valid until the next call.
+func (b *shownBlock) show() *C.char {
+	copy(b.memory.atLeast(len(b.b)), b.b)
+	return (*C.char)(b.memory.p)
 }
 
 // NewExtraction returns an extraction for which no event is live.
@@ -79,7 +104,8 @@ func (e *Extraction) SetLive(s *Segment) {
 func (e *Extraction) Free() {
 	C.extraction_free(e.c)
 	e.c = nil
-	e.memory.free()
+	e.parsed.memory.free()
+	e.read.memory.free()
 	e.metrics.free()
 }
 
@@ -101,12 +127,38 @@ func containerapiExtraction(state C.uintptr_t) *C.extraction {
 }
 
 //export containerapiValues
-func containerapiValues(state C.uintptr_t, payload *C.char, n C.uint32_t) *C.char {
+func containerapiValues(state C.uintptr_t, event *C.ss_plugin_event) *C.char {
 	extractor := cgo.Handle(state).Value().(Extractor)
-	e := extractor.Extraction()
-	e.external.Reset(All)
-	extractor.Values(unsafe.Slice((*byte)(unsafe.Pointer(payload)), n), &e.external)
-	b := e.external.b
-	copy(e.memory.atLeast(len(b)), b)
-	return (*C.char)(e.memory.p)
+	read := &extractor.Extraction().read
+	read.Reset(All)
+	extractor.Values(payload(event), &read.Block)
+	return read.show()
+}
+
+//export containerapiParsed
+func containerapiParsed(state C.uintptr_t) *C.char {
+	parser := cgo.Handle(state).Value().(Parser)
+	read := &parser.Extraction().read
+	read.Reset(All)
+	parser.Parsed(&read.Block)
+	return read.show()
+}
+
+// Parse shows an event to the plugin, a [Parser], that a handle of plugin-sdk-go
+// stands for. The event is a ss_plugin_event of Falco's, and num its number there.
+// It is for the thread on which Falco takes the source's events.
+func Parse(plugin cgo.Handle, event unsafe.Pointer, num uint64) {
+	parser := plugin.Value().(Parser)
+	e, evt := parser.Extraction(), (*C.ss_plugin_event)(event)
+	e.parsed.Reset(Asked())
+	parser.Parse(payload(evt), int64(evt.ts), &e.parsed.Block)
+	C.extraction_set_parsed(e.c, evt, C.uint64_t(num), e.parsed.show())
+}
+
+// payload returns what the source of an event wrote into it:
+//
+//	| header | length of id | length of payload | id | payload |
+func payload(event *C.ss_plugin_event) []byte {
+	n := *(*uint32)(unsafe.Add(unsafe.Pointer(event), C.sizeof_ss_plugin_event+4))
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(event), sdk.PluginEventPayloadOffset)), n)
 }

@@ -13,12 +13,28 @@ package falcotest
 extern int32_t plugin_extract_fields(void *state, const ss_plugin_event_input *in, const ss_plugin_field_extract_input *request);
 extern ss_plugin_metric *plugin_get_metrics(uintptr_t state, uint32_t *n);
 
+// Defined in package parsing, if the plugin's library links it in.
+extern int32_t plugin_parse_event(uintptr_t state, const ss_plugin_event_input *in, const void *tables) __attribute__((weak));
+extern const char *plugin_get_parse_event_sources(void) __attribute__((weak));
+
+static int parses(void) { return plugin_parse_event != NULL; }
+
+static const char *parse_sources(void) { return plugin_get_parse_event_sources(); }
+
+static int32_t parse(uintptr_t state, const ss_plugin_event *evt, uint64_t num)
+{
+	ss_plugin_event_input in = {.evt = evt, .evtnum = num};
+	return plugin_parse_event(state, &in, NULL);
+}
+
 static int32_t extract(uintptr_t state, const ss_plugin_event *evt, uint64_t num, ss_plugin_extract_field *fields, uint32_t n)
 {
 	ss_plugin_event_input in = {.evt = evt, .evtnum = num};
 	ss_plugin_field_extract_input request = {.num_fields = n, .fields = fields};
 	return plugin_extract_fields((void *)state, &in, &request);
 }
+
+static void forget_asked(void) { memset(asked_fields, 0, sizeof(asked_fields)); }
 
 static const char *string_at(const ss_plugin_extract_field *f, int i) { return f->res.str[i]; }
 static uint64_t number_at(const ss_plugin_extract_field *f) { return *f->res.u64; }
@@ -30,6 +46,7 @@ import "C"
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"unsafe"
 
 	"github.com/falcosecurity/plugin-sdk-go/pkg/cgo"
@@ -108,6 +125,42 @@ func (e *Engine) Foreign(payload []byte) (Event, func()) {
 	e.num++
 	return Event{p: (*C.ss_plugin_event)(memory), num: e.num}, func() { C.free(memory) }
 }
+
+// ParseSources returns the sources whose events Falco has the plugin parse, as a JSON
+// list, or "" for a plugin that does not parse events.
+func ParseSources() string {
+	if C.parses() == 0 {
+		return ""
+	}
+	return C.GoString(C.parse_sources())
+}
+
+// Parse shows an event to a plugin that parses events, as Falco does before it
+// extracts fields.
+func (e *Engine) Parse(ev Event) error {
+	if rc := C.parse(C.uintptr_t(e.handle), ev.p, C.uint64_t(ev.num)); rc != 0 {
+		return fmt.Errorf("plugin_parse_event returned %d", rc)
+	}
+	return nil
+}
+
+// ForgetAsked makes it unknown which fields are asked for, as when Falco starts.
+func ForgetAsked() { C.forget_asked() }
+
+// Hold extracts a field that is a string, and returns a function that reads it where
+// Falco still points at, as it does until it is done with the event.
+func (e *Engine) Hold(ev Event, name string) (func() string, error) {
+	i := slices.IndexFunc(e.entries, func(entry sdk.FieldEntry) bool { return entry.Name == name })
+	C.extract(C.uintptr_t(e.handle), ev.p, C.uint64_t(ev.num), &e.fields[i], 1)
+	if e.fields[i].res_len != 1 {
+		return nil, fmt.Errorf("%s has %d values", name, e.fields[i].res_len)
+	}
+	held := C.string_at(&e.fields[i], 0)
+	return func() string { return C.GoString(held) }, nil
+}
+
+// Next returns the event as one that comes later, in the same place.
+func (ev Event) Next() Event { return Event{p: ev.p, num: ev.num + 1} }
 
 // Payload returns what Falco shows as evt.plugininfo, and the event's time in
 // nanoseconds since the Unix epoch.
