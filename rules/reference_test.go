@@ -136,7 +136,7 @@ func unused[V any](t *testing.T, what string, all map[string]V, used map[string]
 // TestReferencePage makes docs/rules.md.
 func TestReferencePage(t *testing.T) {
 	r := loadReference(t)
-	kept, left := k8sAuditItems(load(t, containerAPI))
+	kept := k8sAuditItems(load(t, containerAPI))
 	var out strings.Builder
 	fmt.Fprintf(&out, `# The rules
 
@@ -175,14 +175,10 @@ shows the techniques in the [ATT&CK Navigator](https://mitre-attack.github.io/at
 ## %s
 
 The rules on Kubernetes for events that a k8saudit plugin collects, on the source `+"`k8s_audit`"+`, with "%s" after their names.
-Their priorities, lists and macros are those of the rules above. There is no history of such events, and nothing tells the
-first time from every day: a service account that reads a single secret of its own namespace, or that looks around, is left
-out; one that lists or watches the secrets of its own namespace is not, and has to be on a list. Nothing counts as one of
-many within a minute.
+Their priorities, lists and macros are those of the rules above, and what is first, new or one of many as well: the library
+remembers the events that it is shown. It makes none of its own: a request that was announced and has no outcome after half a
+minute is told of when it has one.
 `, k8sAudit, strings.TrimSpace(k8sAuditSuffix))
-	for _, rule := range left {
-		fmt.Fprintf(&out, "[%s](#%s) cannot do without and is left out.\n", rule, anchor(rule))
-	}
 	out.WriteString("\n## Mitigations\n\n| ATT&CK | what to do |\n| --- | --- |\n")
 	for _, id := range slices.Sorted(maps.Keys(r.Attack.Mitigations)) {
 		m := r.Attack.Mitigations[id]
