@@ -17,7 +17,7 @@ import (
 // k8s.io/apiserver/pkg/authentication/serviceaccount.
 func ServiceAccount(k *event.Kubernetes) (namespace, name string) {
 	namespace, name, ok := splitAccount(k.User.Name)
-	if !ok || !byAccountToken.fits(k) || Contradictions(k)&accountContradictions != 0 {
+	if !ok || !byAccountToken.fits(k) || !areAccounts(k.User.Groups, namespace) {
 		return "", ""
 	}
 	return namespace, name

@@ -92,8 +92,6 @@ const (
 	// Anonymous is the name of who has no credential with one, or that group on
 	// another name.
 	Anonymous
-
-	accountContradictions = AccountName | AccountByCertificate | AccountGroups
 )
 
 var contradictionNames = [...]string{
@@ -131,25 +129,26 @@ const (
 // Contradictions returns what does not fit together in the user that made a request.
 // Whom it acts as is not looked at: that is the user's own choice.
 func Contradictions(k *event.Kubernetes) Contradiction {
-	name, groups := k.User.Name, groupsOf(k.User.Groups)
+	name := k.User.Name
 	var c Contradiction
 	of := func(bit Contradiction, is bool) {
 		if is {
 			c |= bit
 		}
 	}
-	account := strings.HasPrefix(name, accountPrefix)
-	node := isNodeName(name)
-	of(GroupOfAccounts, groups.accounts && !account)
-	of(GroupOfNodes, groups.nodes && !node && !account)
-	of(Anonymous, groups.unauthenticated && name != "" && name != userAnonymous)
-	switch {
-	case account:
+	if strings.HasPrefix(name, accountPrefix) {
 		namespace, _, ok := splitAccount(name)
 		of(AccountName, !ok)
 		of(AccountByCertificate, isCertificate(k))
-		of(AccountGroups, ok && groups.known && !groups.areAccounts(k.User.Groups, namespace))
+		of(AccountGroups, ok && !areAccounts(k.User.Groups, namespace))
 		of(ControllerInPod, k.TokenPod != "" && isController(name))
+		return c
+	}
+	groups, node := groupsOf(k.User.Groups), isNodeName(name)
+	of(GroupOfAccounts, groups.accounts)
+	of(GroupOfNodes, groups.nodes && !node)
+	of(Anonymous, groups.unauthenticated && name != "" && name != userAnonymous)
+	switch {
 	case node:
 		of(NodeGroups, groups.known && !groups.nodes)
 	case strings.HasPrefix(name, bootstrapPrefix):
@@ -192,21 +191,21 @@ func groupsOf(names []string) groups {
 }
 
 // areAccounts reports whether groups are those of the service accounts of a
-// namespace, beside any that are not Kubernetes' own.
-func (g groups) areAccounts(names []string, namespace string) bool {
+// namespace, beside any that are not Kubernetes' own, or are not known.
+func areAccounts(groups []string, namespace string) bool {
 	all, own := false, false
-	for _, name := range names {
+	for _, name := range groups {
 		of, isAccounts := strings.CutPrefix(name, groupAccounts)
 		switch {
 		case isAccounts && of == "":
 			all = true
-		case isAccounts && len(of) == len(namespace)+1 && of[0] == ':' && of[1:] == namespace:
+		case isAccounts && of[0] == ':' && of[1:] == namespace:
 			own = true
 		case strings.HasPrefix(name, "system:") && !strings.HasPrefix(name, groupAuthenticated):
 			return false
 		}
 	}
-	return all && own
+	return all && own || len(groups) == 0
 }
 
 func isCertificate(k *event.Kubernetes) bool { return strings.HasPrefix(k.CredentialID, "X509SHA256=") }
