@@ -124,6 +124,7 @@ func TestExpectedIsExact(t *testing.T) {
 		change("no credential", extra+"credential-id", nil),
 		change("certificate", extra+"credential-id", []string{"X509SHA256=1"}),
 		change("as someone", "impersonatedUser", map[string]any{"username": "admin"}),
+		change("address", "sourceIPs", []string{"198.51.100.9"}),
 		change("refused", "responseStatus", map[string]any{"code": 403, "reason": "Forbidden"}, "annotations", map[string]any{"authorization.k8s.io/decision": "forbid"}),
 	), rules)
 	var raised []string
@@ -131,7 +132,7 @@ func TestExpectedIsExact(t *testing.T) {
 		raised = append(raised, a.Fields["kube.auditid"].(string))
 	}
 	slices.Sort(raised)
-	want := []string{"act", "all", "as someone", "certificate", "client", "namespace", "no credential", "no pod", "refused", "user"}
+	want := []string{"act", "address", "all", "as someone", "certificate", "client", "namespace", "no credential", "no pod", "refused", "user"}
 	if !slices.Equal(raised, want) {
 		t.Errorf("raised by %q, want %q", raised, want)
 	}

@@ -47,6 +47,8 @@ def command: if .["api.operation"] | tostring | endswith(".exec") then must("api
 def kubernetes:
   [ must("kube.user.name"), credential, present("kube.token.pod"), is("kube.impersonated.user"),
       (if .["kube.user.contradictions"] | known then error("what does not fit in a user is not the same another time") else "not kube.user.contradictions exists" end),
+      # Another address, or client, is somebody else.
+      (if .["api.seen.deviations"] | known then error("it does not fit who did it: find out why") else "not api.seen.deviations exists" end),
       must("api.operation"), must("api.outcome"), must("api.object"), is("kube.client"), command,
       (if .["api.operation"] | tostring | test("create|update|patch|approve|debug") then nothing("kube.create.exposes"), nothing("kube.create.grants"), not_true("kube.create.unread") else empty end),
       # What is behind a proxy is not in the object, and neither is whom a review is about.
