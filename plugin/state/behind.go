@@ -12,8 +12,10 @@ import (
 const (
 	maxWaiting      = 16384
 	maxWaitingFacts = 1 << 20
-	batchSize       = 1024
-	flushInterval   = time.Second
+	// batchSize is how many profiles one transaction changes: for each the kernel maps
+	// 64 KiB of the file.
+	batchSize     = 512
+	flushInterval = time.Second
 )
 
 // behind is what was saved and is not written yet.
@@ -114,11 +116,11 @@ func (b *behind) forget() {
 	b.waiting, b.facts = make(map[key]*Changed), 0
 }
 
-// empty reports that nothing waits.
+// empty reports that all is written.
 func (b *behind) empty() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.waiting) == 0
+	return len(b.waiting) == 0 && len(b.writing) == 0
 }
 
 // find returns what was saved of a profile and may not be written yet, or nil.

@@ -81,6 +81,8 @@ type limits struct {
 	others   int
 	// bytes are how many the profiles take, of all classes.
 	bytes int
+	// firstSweep is how long after the file is opened old profiles are looked for.
+	firstSweep time.Duration
 	// age is for how long a profile that is not used is kept.
 	age time.Duration
 	// file is how large the file may become, in bytes.
@@ -93,6 +95,8 @@ var defaultLimits = limits{
 	bytes:    512 << 20,
 	age:      maxAge,
 	file:     maxFile,
+
+	firstSweep: time.Minute,
 }
 
 // maxAge is for how long a profile that is not used is kept, as long as Redis keeps them.
@@ -174,7 +178,7 @@ func (f *File) run(ctx context.Context, opened chan<- struct{}) {
 		select {
 		case <-ctx.Done():
 			for end := time.Now().Add(closeLimit); !f.behind.empty() && time.Now().Before(end); {
-				if f.flush() != nil {
+				if f.flush(context.Background()) != nil {
 					break
 				}
 			}
@@ -197,12 +201,12 @@ func (f *File) run(ctx context.Context, opened chan<- struct{}) {
 			continue
 		}
 		for !f.behind.empty() && ctx.Err() == nil {
-			if err := f.flush(); err != nil {
+			if err := f.flush(ctx); err != nil {
 				failed = time.Now()
 				break
 			}
 		}
-		if err := f.sweep(); err != nil {
+		if err := f.sweep(ctx); err != nil {
 			failed = time.Now()
 		}
 	}
@@ -303,7 +307,7 @@ func (f *File) begin() (s *session, err error) {
 	if err := file.Chmod(0o600); err != nil {
 		return nil, err
 	}
-	s = &session{file: file, requests: make(chan request), ended: make(chan struct{})}
+	s = &session{file: file, requests: make(chan request), ended: make(chan struct{}), sweep: time.Now().Add(f.limits.firstSweep)}
 	err = guard(func() error {
 		s.db, err = bbolt.Open(f.path, 0o600, &bbolt.Options{
 			Timeout:      lockLimit,
@@ -357,12 +361,12 @@ func guard(do func() error) (err error) {
 }
 
 // flush writes a batch of what waits.
-func (f *File) flush() error {
+func (f *File) flush(ctx context.Context) error {
 	s := f.session.Load()
 	if s == nil {
 		return ErrUnavailable
 	}
-	err := f.makeRoom(s)
+	err := f.makeRoom(ctx, s)
 	if err == nil {
 		batch := f.behind.take()
 		err = guard(func() error {
@@ -378,6 +382,7 @@ func (f *File) outcome(s *session, err error) error {
 	switch {
 	case errors.Is(err, errDamaged):
 		f.setAside(s, err)
+	case errors.Is(err, context.Canceled): // it is to be closed
 	case err != nil:
 		f.say(fmt.Errorf("%s: %w", f.path, err))
 	default:
@@ -397,8 +402,8 @@ type session struct {
 	ended    chan struct{}
 	// busy is set while a request takes longer than it may.
 	busy atomic.Bool
-	// swept is when profiles were last looked through.
-	swept time.Time
+	// sweep is when profiles are to be looked through again.
+	sweep time.Time
 }
 
 // about is what stands in the file beside the profiles.

@@ -170,6 +170,10 @@ func TestRedisStopped(t *testing.T) {
 	eventually(t, "it is written", r.behind.empty)
 
 	s.signal(syscall.SIGSTOP)
+	eventually(t, "it stands still", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+		return err == nil && strings.Contains(string(stat), ") T ")
+	})
 	start := time.Now()
 	for n := range 1000 {
 		if _, _, err := r.Load(Kubernetes, id(n)); err != ErrUnavailable {

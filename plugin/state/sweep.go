@@ -3,6 +3,7 @@
 package state
 
 import (
+	"context"
 	"encoding/binary"
 	"maps"
 	"slices"
@@ -12,7 +13,7 @@ import (
 )
 
 const (
-	// sweepChunk is how many profiles are looked at or forgotten in one transaction.
+	// sweepChunk is how many profiles are looked at in one transaction.
 	sweepChunk = 2048
 	// sweepInterval is how often the profiles are looked through for old ones.
 	sweepInterval = 24 * time.Hour
@@ -26,10 +27,10 @@ type cut struct {
 }
 
 // makeRoom forgets profiles if there might be no room for one more batch.
-func (f *File) makeRoom(s *session) error {
+func (f *File) makeRoom(ctx context.Context, s *session) error {
 	for class, n := range s.about.profiles {
 		if n+batchSize > f.limits.of(class) {
-			return f.forget(s)
+			return f.forget(ctx, s)
 		}
 	}
 	return nil
@@ -37,23 +38,23 @@ func (f *File) makeRoom(s *session) error {
 
 // sweep forgets profiles that were not used for long, and those that there is no room
 // for: in their class, or in the file.
-func (f *File) sweep() error {
+func (f *File) sweep(ctx context.Context) error {
 	s := f.session.Load()
 	if s == nil {
 		return nil
 	}
-	if due := time.Since(s.swept) > sweepInterval || s.about.bytes > f.limits.bytes; !due {
+	if time.Now().Before(s.sweep) && s.about.bytes <= f.limits.bytes {
 		return nil
 	}
-	return f.outcome(s, f.forget(s))
+	return f.outcome(s, f.forget(ctx, s))
 }
 
 // forget makes room. Of a class or a file that is nearly full a sixteenth becomes free,
 // so that it is not to be done again soon.
-func (f *File) forget(s *session) error {
+func (f *File) forget(ctx context.Context, s *session) error {
 	return guard(func() error {
-		s.swept = time.Now()
-		hours, err := s.count()
+		s.sweep = time.Now().Add(sweepInterval)
+		hours, err := s.count(ctx)
 		if err != nil {
 			return err
 		}
@@ -73,7 +74,7 @@ func (f *File) forget(s *session) error {
 			}
 			cuts[class] = c
 		}
-		return f.drop(s, cuts)
+		return f.drop(ctx, s, cuts)
 	})
 }
 
@@ -88,9 +89,9 @@ func cutAt(hours map[uint32]int, keep int) cut {
 	return cut{}
 }
 
-// each calls do with all profiles, in as many transactions as keep each of them short:
+// each calls do with all profiles until ctx ends, in as many transactions as keep each of them short:
 // the pages that one reads cannot be used again before it ends.
-func (s *session) each(do func(k key, text []byte)) error {
+func (s *session) each(ctx context.Context, do func(k key, text []byte)) error {
 	var from []byte
 	for done := false; !done; {
 		err := s.db.View(func(tx *bbolt.Tx) error {
@@ -109,6 +110,9 @@ func (s *session) each(do func(k key, text []byte)) error {
 			from = append(from[:0], name...)
 			return nil
 		})
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil {
 			return err
 		}
@@ -127,25 +131,27 @@ func hour(text []byte) uint32 {
 
 // count returns how many profiles of each class were last seen in which hour, and counts
 // them anew.
-func (s *session) count() (map[Class]map[uint32]int, error) {
+func (s *session) count(ctx context.Context) (map[Class]map[uint32]int, error) {
 	hours := make(map[Class]map[uint32]int)
-	s.about.profiles = make(map[Class]int)
-	s.about.bytes = 0
-	err := s.each(func(k key, text []byte) {
+	counted := about{seed: s.about.seed, profiles: make(map[Class]int)}
+	err := s.each(ctx, func(k key, text []byte) {
 		if hours[k.class] == nil {
 			hours[k.class] = make(map[uint32]int)
 		}
 		hours[k.class][hour(text)]++
-		s.about.profiles[k.class]++
-		s.about.bytes += len(text)
+		counted.profiles[k.class]++
+		counted.bytes += len(text)
 	})
+	if err == nil {
+		s.about = counted
+	}
 	return hours, err
 }
 
 // drop forgets what the cuts say. What is saved meanwhile waits.
-func (f *File) drop(s *session, cuts map[Class]cut) error {
+func (f *File) drop(ctx context.Context, s *session, cuts map[Class]cut) error {
 	var going []key
-	err := s.each(func(k key, text []byte) {
+	err := s.each(ctx, func(k key, text []byte) {
 		c := cuts[k.class]
 		h := hour(text)
 		switch {
@@ -160,7 +166,10 @@ func (f *File) drop(s *session, cuts map[Class]cut) error {
 	if err != nil {
 		return err
 	}
-	for chunk := range slices.Chunk(going, sweepChunk) {
+	for chunk := range slices.Chunk(going, batchSize) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		err := s.update(func(tx *bbolt.Tx) error {
 			b := tx.Bucket(profilesBucket)
 			for _, k := range chunk {
