@@ -11,6 +11,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,15 +20,21 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/containerapi/containerapi/e2e/kube"
+	"github.com/containerapi/containerapi/plugin/config"
+	"github.com/containerapi/containerapi/plugin/state"
 )
 
 // chartVersion is the version of Falco's chart that the overlays are for: that
 // of Falco 0.44.1.
 const chartVersion = "9.1.0"
+
+// stateDir is the default of the setting.
+var stateDir = config.Default().StateDir
 
 var update = flag.Bool("update", false, "write testdata/falco.schema.json from the chart")
 
@@ -52,6 +60,9 @@ var (
 	image = overlay{files: []string{"values-node.yaml", "values-image.yaml"}, set: []string{
 		"image.repository=mine",
 	}}
+	clusterState = overlay{files: []string{"values-cluster.yaml", "values-state.yaml"}}
+	nodeState    = overlay{files: []string{"values-node.yaml", "values-node-state.yaml"}}
+	shared       = overlay{files: []string{"values-cluster.yaml", "values-shared.yaml"}}
 )
 
 // TestValues holds the overlays against the keys of the chart's values.yaml,
@@ -70,7 +81,7 @@ func TestValues(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, o := range []overlay{node, cluster, eks, gke, aks, image} {
+	for _, o := range []overlay{node, cluster, eks, gke, aks, image, clusterState, nodeState, shared} {
 		if _, err := template(t, chart, o); err != nil {
 			t.Error(err)
 		}
@@ -307,6 +318,175 @@ func TestImage(t *testing.T) {
 		if mount.Path == "/etc/falco" || mount.Path == "/usr/share/falco/plugins" {
 			t.Errorf("mounted over the image's own: %+v", mount)
 		}
+	}
+}
+
+// TestState renders the overlays that keep what was learned, and holds them against the
+// files that they are put behind.
+func TestState(t *testing.T) {
+	pod := render(t, clusterState).pod(t, "Deployment")
+	pod.modest(t)
+	pod.nothingOfTheHost(t)
+	mount := pod.container(t, "falco").mount(t, stateDir)
+	if volume := pod.volume(t, mount.Name); mount.ReadOnly || volume.Claim.Name != "containerapi-state" {
+		t.Errorf("the volume: %+v of %+v", mount, volume)
+	}
+	pod = render(t, nodeState).pod(t, "DaemonSet")
+	pod.modest(t)
+	mount = pod.container(t, "falco").mount(t, stateDir)
+	if volume := pod.volume(t, mount.Name); mount.ReadOnly || volume.HostPath.Path != stateDir {
+		t.Errorf("the directory of the node: %+v of %+v", mount, volume)
+	}
+	m := render(t, shared)
+	var spec struct{ Replicas int }
+	decode(t, m.only(t, "Deployment")["spec"], &spec)
+	if spec.Replicas != 2 {
+		t.Errorf("%d replicas, want 2", spec.Replicas)
+	}
+	if m.falco(t).plugin(t, "containerapi").Init["state"] != "${CONTAINERAPI_STATE}" {
+		t.Errorf("init_config %v", m.falco(t).plugin(t, "containerapi").Init)
+	}
+	falco := m.pod(t, "Deployment").container(t, "falco")
+	if !slices.ContainsFunc(falco.Env, func(e variable) bool {
+		return e.Name == "CONTAINERAPI_STATE" && e.ValueFrom.Secret.Name == "containerapi-state"
+	}) {
+		t.Errorf("the environment %+v has no URL", falco.Env)
+	}
+}
+
+// TestStateRepeats: a list of values replaces the one before it, so what is repeated must be
+// the same. This needs no chart.
+func TestStateRepeats(t *testing.T) {
+	type values struct {
+		Mounts struct {
+			Volumes []struct {
+				Name     string
+				HostPath map[string]string `yaml:"hostPath"`
+				Claim    struct {
+					Name string `yaml:"claimName"`
+				} `yaml:"persistentVolumeClaim"`
+			}
+			VolumeMounts []map[string]any `yaml:"volumeMounts"`
+		}
+	}
+	var one, behind, claim values
+	read(t, "values-node.yaml", &one)
+	read(t, "values-node-state.yaml", &behind)
+	n, m := len(one.Mounts.Volumes), len(one.Mounts.VolumeMounts)
+	if !reflect.DeepEqual(one.Mounts.Volumes, behind.Mounts.Volumes[:n]) || !reflect.DeepEqual(one.Mounts.VolumeMounts, behind.Mounts.VolumeMounts[:m]) {
+		t.Errorf("the mounts %+v are not those before and more: %+v", behind.Mounts, one.Mounts)
+	}
+	read(t, "values-state.yaml", &claim)
+	for _, mounts := range [][]map[string]any{behind.Mounts.VolumeMounts, claim.Mounts.VolumeMounts} {
+		if last := mounts[len(mounts)-1]; last["mountPath"] != stateDir {
+			t.Errorf("%v is not at stateDir's default", last)
+		}
+	}
+	var object struct{ Metadata struct{ Name string } }
+	read(t, "state-claim.yaml", &object)
+	if name := claim.Mounts.Volumes[0].Claim.Name; name == "" || name != object.Metadata.Name {
+		t.Errorf("the claim is %s, not %s", object.Metadata.Name, name)
+	}
+	plugin := settings(t, shared).Plugins[0]
+	again := settings(t, overlay{files: shared.files[1:]}).Plugins[0]
+	if again.Init["state"] != "${CONTAINERAPI_STATE}" {
+		t.Errorf("state is %v", again.Init["state"])
+	}
+	delete(again.Init, "state")
+	if !reflect.DeepEqual(plugin, again) {
+		t.Errorf("the plugin is %+v, and %+v without the state", plugin, again)
+	}
+}
+
+// TestValkey runs a server as valkey.yaml does, with the user that it names, as the plugin's URL has it.
+func TestValkey(t *testing.T) {
+	server, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("no redis-server here, which takes the same: apt-get install redis-server")
+	}
+	text, err := os.ReadFile("../../helm/valkey.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set struct {
+		Kind string
+		Spec struct {
+			Template struct {
+				Spec struct{ Containers []struct{ Args []string } }
+			}
+		}
+	}
+	read(t, "valkey.yaml", &set) // the first of its objects
+	if set.Kind != "StatefulSet" {
+		t.Fatalf("the first object is a %s", set.Kind)
+	}
+	// The users stand in the command that makes the Secret.
+	_, users, _ := strings.Cut(string(text), "--from-literal=users.acl='")
+	users, _, ok := strings.Cut(users, "'")
+	if !ok {
+		t.Fatal("valkey.yaml has no users")
+	}
+	users = strings.ReplaceAll(users, "\n#   ", "\n")
+	rights := users[strings.Index(users, "~containerapi"):]
+	if docs, err := os.ReadFile("../../docs/state.md"); err != nil || !strings.Contains(string(docs), rights) {
+		t.Errorf("docs/state.md has other rights than %s (%v)", rights, err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "users.acl"), []byte(users+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	_, port, _ := net.SplitHostPort(address)
+	args := []string{"--bind", "127.0.0.1", "--port", port}
+	for _, a := range set.Spec.Template.Spec.Containers[0].Args[1:] {
+		a = strings.Replace(a, "/users/", dir+"/", 1)
+		args = append(args, strings.Replace(a, "/data", dir, 1))
+	}
+	cmd := exec.CommandContext(t.Context(), server, args...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	logger := log.New(io.Discard, "", 0)
+	var one, two state.Store
+	open := func() state.Store {
+		s, err := state.Open("redis://falco:PASSWORD@"+address, "", logger)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	one, two = open(), open()
+	defer one.Close()
+	defer two.Close()
+	if err := one.Save([]state.Changed{{Class: state.Kubernetes, Profile: state.Profile{First: 1, Last: 2, Acts: 3}}}); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		p, ok, err := two.Load(state.Kubernetes, state.ID{})
+		if ok && err == nil && p.Acts == 3 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the other has %+v, %v, %v", p, ok, err)
+		}
+	}
+}
+
+// read reads a file of helm/, or the first of its objects.
+func read(t *testing.T, name string, to any) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../../helm", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.NewDecoder(bytes.NewReader(text)).Decode(to); err != nil {
+		t.Fatalf("%s: %v", name, err)
 	}
 }
 

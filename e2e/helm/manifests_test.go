@@ -151,6 +151,9 @@ type volume struct {
 	Secret struct {
 		Name string `json:"secretName"`
 	} `json:"secret"`
+	Claim struct {
+		Name string `json:"claimName"`
+	} `json:"persistentVolumeClaim"`
 }
 
 // pod returns the pod that the one object of a kind makes.

@@ -65,7 +65,7 @@ type File struct {
 	seed    atomic.Pointer[[16]byte]
 	session atomic.Pointer[session]
 	// broken gets a session that turned out to be damaged.
-	broken chan *session
+	broken chan damage
 	// said is what was last logged of why the file cannot be had; only run uses it.
 	said string
 
@@ -117,7 +117,7 @@ func openFile(path string, log *log.Logger, l limits) *File {
 	ctx, stop := context.WithCancel(context.Background())
 	f := &File{
 		path: path, log: log, limits: l, behind: newBehind(),
-		broken: make(chan *session, 1), stop: stop, stopped: make(chan struct{}),
+		broken: make(chan damage, 1), stop: stop, stopped: make(chan struct{}),
 	}
 	seed := newSeed()
 	f.seed.Store(&seed)
@@ -186,8 +186,8 @@ func (f *File) run(ctx context.Context, opened chan<- struct{}) {
 				s.close()
 			}
 			return
-		case s := <-f.broken:
-			f.setAside(s, errDamaged)
+		case d := <-f.broken:
+			f.setAside(d.session, d.err)
 			continue
 		case <-f.behind.more:
 		case <-ticker.C:
@@ -518,6 +518,12 @@ func (s *session) put(tx *bbolt.Tx, batch []*Changed) error {
 	return nil
 }
 
+// damage is what was found wrong with a session's file.
+type damage struct {
+	session *session
+	err     error
+}
+
 // request asks the goroutine that reads for a profile.
 type request struct {
 	key   key
@@ -555,20 +561,21 @@ func (s *session) load(k key) (Profile, bool, error) {
 }
 
 // read answers requests until the session ends.
-func (s *session) read(broken chan<- *session) {
+func (s *session) read(broken chan<- damage) {
 	debug.SetPanicOnFault(true)
 	for n := 0; ; n++ {
 		select {
 		case <-s.ended:
 			return
 		case q := <-s.requests:
-			r := s.get(q.key)
+			r, err := s.get(q.key)
 			q.reply <- r
 			s.busy.Store(false)
-			if errors.Is(r.err, errDamaged) {
+			if errors.Is(err, errDamaged) {
+				s.busy.Store(true) // for good
 				select {
-				case broken <- s:
-				default:
+				case broken <- damage{s, err}:
+				case <-s.ended:
 				}
 				return
 			}
@@ -580,8 +587,8 @@ func (s *session) read(broken chan<- *session) {
 }
 
 // get reads a profile. One that is damaged is none: it will be learned anew.
-func (s *session) get(k key) (r reply) {
-	r.err = guard(func() error {
+func (s *session) get(k key) (r reply, err error) {
+	err = guard(func() error {
 		return s.db.View(func(tx *bbolt.Tx) error {
 			text := tx.Bucket(profilesBucket).Get(k.bytes())
 			if text == nil {
@@ -594,7 +601,10 @@ func (s *session) get(k key) (r reply) {
 			return nil
 		})
 	})
-	return r
+	if err != nil {
+		r.err = ErrUnavailable
+	}
+	return r, err
 }
 
 // releaseEvery is after how many reads their pages are given back: each makes the kernel
