@@ -453,15 +453,22 @@ func TestValkey(t *testing.T) {
 	}
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
 	logger := log.New(io.Discard, "", 0)
-	var one, two state.Store
+	// Once it answers: what is saved before it has no key that counts.
 	open := func() state.Store {
 		s, err := state.Open("redis://falco:PASSWORD@"+address, "", logger)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return s
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			if _, _, err = s.Load(state.Kubernetes, state.ID{}); err == nil {
+				return s
+			}
+			if time.Now().After(end) {
+				t.Fatal(err)
+			}
+		}
 	}
-	one, two = open(), open()
+	one, two := open(), open()
 	defer one.Close()
 	defer two.Close()
 	if err := one.Save([]state.Changed{{Class: state.Kubernetes, Profile: state.Profile{First: 1, Last: 2, Acts: 3}}}); err != nil {
