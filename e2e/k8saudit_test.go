@@ -8,11 +8,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -70,6 +72,60 @@ func TestK8sAuditRules(t *testing.T) {
 	}
 	if len(want) < 10 || !slices.ContainsFunc(want, func(told string) bool { return strings.HasSuffix(told, "first=false") }) {
 		t.Errorf("too few alerts, or each is about a first time: %q", want)
+	}
+}
+
+// TestK8sAuditMemory sends events to the k8saudit plugin: what an identity did once is
+// not its first time again, not even after Falco loaded its configuration anew.
+func TestK8sAuditMemory(t *testing.T) {
+	url, address := webhook(t)
+	plugins := k8sAuditPlugins(t, buildK8sAudit(t), url)
+	plugins[1].Init = map[string]any{"stateDir": t.TempDir()}
+	run := enginetest.Start(t, engine.Config{Plugins: plugins, Source: k8sAuditSource, Rules: []string{"testdata/meaning.yaml"}})
+	n := 0
+	// first sends an event and returns what its alert says of it.
+	first := func() (first any) {
+		t.Helper()
+		alerts := len(run.Alerts())
+		until(t, 30*time.Second, "the event of a read is there", func() bool {
+			n++
+			now := time.Now().UTC().Format(time.RFC3339Nano)
+			resp, err := http.Post(url, "application/json", strings.NewReader(fmt.Sprintf(`{"kind":"Event","apiVersion":"audit.k8s.io/v1",
+				"auditID":"%d","stage":"ResponseComplete","verb":"get","requestURI":"/api/v1/namespaces/shop/secrets/db","user":{"username":"mallory"},
+				"objectRef":{"resource":"secrets","namespace":"shop","name":"db","apiVersion":"v1"},"responseStatus":{"code":200},
+				"requestReceivedTimestamp":%q,"stageTimestamp":%q}`, n, now, now)))
+			if err != nil {
+				return false // between two of Falco's runs
+			}
+			resp.Body.Close()
+			for range 50 {
+				if all := run.Alerts(); len(all) > alerts {
+					first = all[alerts].Fields["api.seen.first"]
+					return true
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+			return false
+		})
+		return first
+	}
+	awaitListener(t, run, address)
+	for i, want := range []bool{true, false, false} {
+		if got := first(); got != want {
+			t.Errorf("read %d: first is %v", i, got)
+		}
+	}
+	if !enginetest.Find(t).IsFalco() {
+		return // only Falco can reload
+	}
+	for i := range 2 {
+		if err := run.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		until(t, 30*time.Second, "Falco runs anew", func() bool { return strings.Count(run.Stderr(), "Opening 'k8s_audit' source") == i+2 })
+		if got := first(); got != false {
+			t.Errorf("after reload %d: first is %v", i, got)
+		}
 	}
 }
 
