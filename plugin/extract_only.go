@@ -26,6 +26,9 @@ const (
 	pluginName    = "containerapi-extract"
 	eventSource   = ""
 	extractSource = "k8s_audit"
+	// stateFile is the name of the state in stateDir: another than that of the library
+	// with events of its own, which the same Falco may have, as one at a time has it open.
+	stateFile = "profiles-k8s_audit.db"
 )
 
 func register(p *Plugin) { parsing.Register(p, extractSource) }

@@ -6,6 +6,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"reflect"
 	"testing"
 
@@ -32,7 +33,7 @@ func TestExtractOnly(t *testing.T) {
 func startExtract(t testing.TB) (*Plugin, *falcotest.Engine) {
 	t.Helper()
 	p := new(Plugin)
-	if err := p.Init(`{"stateDir":"`+t.TempDir()+`"}`); err != nil {
+	if err := p.Init(`{"stateDir":"` + t.TempDir() + `"}`); err != nil {
 		t.Fatal(err)
 	}
 	engine := falcotest.New(p, field.Entries())
@@ -138,6 +139,38 @@ func TestMemoryIsOfOnePlugin(t *testing.T) {
 				t.Errorf("event %d: api.seen.first is %v", i, values["api.seen.first"])
 			}
 		}
+	}
+}
+
+// What was remembered is known to the next plugin, after Falco read its configuration
+// anew; the state lies beside that of the other library, and is not touched without events.
+func TestMemoryLasts(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	for i := range 3 {
+		p := new(Plugin)
+		if err := p.Init(fmt.Sprintf(`{"stateDir":%q}`, dir)); err != nil {
+			t.Fatal(err)
+		}
+		engine := falcotest.New(p, field.Entries())
+		files, _ := filepath.Glob(dir + "/*")
+		switch i {
+		case 0: // a plugin that is only made to look at the configuration
+		case 1:
+			if len(files) != 0 {
+				t.Errorf("there is %v before the first event", files)
+			}
+			fallthrough
+		default:
+			values := parse(t, engine, get(fmt.Sprint(i), fmt.Sprintf("2026-01-01T00:00:%02d.000000Z", i), "a"))
+			if first := i == 1; values["api.seen.first"] != first {
+				t.Errorf("plugin %d: api.seen.first is %v", i, values["api.seen.first"])
+			}
+		}
+		p.Destroy()
+		engine.Close()
+	}
+	if files, _ := filepath.Glob(dir + "/*"); len(files) != 1 || filepath.Base(files[0]) != "profiles-k8s_audit.db" {
+		t.Errorf("the state is in %v", files)
 	}
 }
 

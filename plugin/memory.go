@@ -15,7 +15,7 @@ import (
 func (p *Plugin) remember() (*history.History, error) {
 	path := ""
 	if p.config.StateDir != "" {
-		path = filepath.Join(p.config.StateDir, "profiles.db")
+		path = filepath.Join(p.config.StateDir, stateFile)
 	}
 	store, err := state.Open(p.config.State, path, p.log)
 	if err != nil {

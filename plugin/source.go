@@ -25,6 +25,8 @@ const (
 	pluginName    = "containerapi"
 	eventSource   = "container_api"
 	extractSource = "container_api"
+	// stateFile is the name of the state in stateDir.
+	stateFile = "profiles.db"
 )
 
 func register(p *Plugin) { source.Register(p) }
