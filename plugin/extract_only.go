@@ -90,15 +90,18 @@ func (p *Plugin) Parse(payload []byte, at int64, to *falco.Block) {
 		}
 		meaning.Classify(e)
 		p.parser.history.Observe(e)
-		e.Clean(p.config.Shown())
 		p.parser.last = e
 	})
-	p.Parsed(to)
+	// Cleaning takes nearly half of the time, and without rules on it no event leaves.
+	if falco.Asked() != (falco.Set{}) {
+		p.Parsed(to)
+	}
 }
 
 // Parsed implements falco.Parser.
 func (p *Plugin) Parsed(to *falco.Block) {
 	if e := p.parser.last; e != nil {
+		e.Clean(p.config.Shown())
 		field.Fill(e, to)
 	}
 }

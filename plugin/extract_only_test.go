@@ -254,6 +254,8 @@ func TestCanariesInForeignFields(t *testing.T) {
 	_, engine := startExtract(t)
 	for _, canary := range eventtest.Canaries() {
 		for _, line := range audits(t, canary.Text) {
+			falcotest.ForgetAsked()
+			shown(t, canary, "parsed before any field was asked for", parse(t, engine, line))
 			shown(t, canary, "parsed", parse(t, engine, line))
 			e, free := engine.Foreign(line)
 			values, err := engine.Extract(e)
