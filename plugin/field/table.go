@@ -57,7 +57,7 @@ var common = []Field{
 	{"api.seen.deployed", "True if this identity wrote a release of Helm in this namespace before, as far back as the plugin remembers, and this request is about releases there.",
 		flag(func(e *event.Event) (bool, bool) { return e.Seen.Deployed, e.Seen.Known })},
 	{"api.seen.due", "True if such an act is to be told of: the identity does this operation in this namespace for the first time, or for the first time in 24 hours. A rule with it tells of software that does the same all day once a day. An identity is a Kubernetes user (and who it acts as, if it may) or a Docker client's executable (or the image of its container) and user id. Forgotten without a state that lasts (setting `state`) at the end of Falco, and where there are more identities than are kept.",
-		flag(func(e *event.Event) (bool, bool) { return e.Seen.Due, e.Seen.Known })},
+		flag(func(e *event.Event) (bool, bool) { return e.Seen.Due, e.Seen.Due || e.Seen.Days != 0 })},
 	{"api.seen.new", "What of the act is new for its identity, as far back as the plugin remembers: `identity` (nothing was known of it), `operation`, `scope` (this operation in this namespace, or in all), `object` (what can hold a credential), `client` (the program that the User-Agent names), `address` (for what has one address, such as a pod: that; else the network, of 16 bits for IPv4 and 48 for IPv6), `credential` (its kind, or the workload whose pod it is bound to). All that is new of a new identity is `identity`.",
 		texts(func(e *event.Event) []string { return e.Seen.New.Names() })},
 	{"api.seen.deviations", "What of that does not fit an identity that is known, as far as this says that somebody else may have its credential. `address`: a token or certificate that belongs to one pod or node is used from elsewhere; software comes from another network; a person comes with another client from another network. `client`: software calls itself otherwise. `credential`: a service account that had tokens of pods of few workloads has another. `operation`, `scope`, `object`: software gets at credentials in a new way, in more namespaces, or a service account at another secret of its own namespace. What is not certain counts only when the identity is known for as long as the setting `learnFor` says.",
@@ -67,9 +67,9 @@ var common = []Field{
 			return uint64(bits.OnesCount8(uint8(e.Seen.Deviations))), e.Seen.Deviations != 0
 		})},
 	{"api.seen.reads_secrets", "True if this service account read secrets beyond its own namespace before. No value for other identities, nor for who acts as another.",
-		flag(func(e *event.Event) (bool, bool) { return e.Seen.ReadsSecrets, e.Seen.Known && isAccount(e) })},
+		flag(func(e *event.Event) (bool, bool) { return e.Seen.ReadsSecrets, e.Seen.Days != 0 && isAccount(e) })},
 	{"api.seen.introduced", "True if this service account did before what new software is told of by: read secrets beyond its own namespace, or made pods, rights, secrets or what the API server asks about requests. No value where `api.seen.reads_secrets` has none.",
-		flag(func(e *event.Event) (bool, bool) { return e.Seen.Introduced, e.Seen.Known && isAccount(e) })},
+		flag(func(e *event.Event) (bool, bool) { return e.Seen.Introduced, e.Seen.Days != 0 && isAccount(e) })},
 	{"api.seen.known_for", "For how many seconds of event time the identity has been known: since its first act that is remembered.",
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.KnownFor, e.Seen.Days != 0 })},
 	{"api.seen.days", "On how many days (UTC) the identity acted, this one included, as far back as is remembered.",
@@ -143,7 +143,7 @@ var kube = []Field{
 		addr(func(e *event.Event) netip.Addr { return address(e.Kubernetes.Peer()) })},
 	{"kube.sourceips", "All source addresses: what the client claims in X-Forwarded-For, then the address that connected.",
 		texts(func(e *event.Event) []string { return e.Kubernetes.SourceIPs })},
-	{"kube.tool", "True if the User-Agent names what people and scripts use, such as kubectl or curl, or nothing. Software that runs by itself mostly sends a name of its own. A claim, no proof.",
+	{"kube.tool", "True if the User-Agent names what people and scripts use, such as kubectl, helm or curl, or nothing. Software that runs by itself mostly sends a name of its own. A claim, no proof.",
 		flag(func(e *event.Event) (bool, bool) {
 			return kubernetes.IsTool(kubernetes.Client(e.Kubernetes.UserAgent)), true
 		})},

@@ -182,14 +182,6 @@ func (h *History) Observe(e *event.Event) {
 	}
 }
 
-// MarkRepeated is Observe for an event that another plugin collected: it sets
-// Repeated only.
-func (h *History) MarkRepeated(e *event.Event) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.stage(e)
-}
-
 // stage sets Repeated.
 func (h *History) stage(e *event.Event) {
 	if e.Input != event.KubernetesAudit || e.Replayed || e.Outcome == event.Pending {

@@ -41,7 +41,7 @@ func Client(userAgent string) string {
 // tools are what people and scripts use. Software that runs by itself mostly sends its
 // own name; what is built on a library, without one, the library's.
 var tools = []string{
-	"", "Go-http-client", "HTTPie", "Mozilla", "PostmanRuntime", "Python-urllib", "Wget", "curl", "k9s", "kubectl", "oc", "python-requests",
+	"", "Go-http-client", "HTTPie", "Mozilla", "PostmanRuntime", "Python-urllib", "Wget", "curl", "helm", "k9s", "kubectl", "oc", "python-requests",
 }
 
 // IsTool reports whether a product, as Client returns it, is one that people and scripts
