@@ -68,7 +68,7 @@ var common = []Field{
 		})},
 	{"api.seen.reads_secrets", "True if this service account read secrets beyond its own namespace before. No value for other identities, nor for who acts as another.",
 		flag(func(e *event.Event) (bool, bool) { return e.Seen.ReadsSecrets, e.Seen.Days != 0 && isAccount(e) })},
-	{"api.seen.introduced", "True if this service account did before what new software is told of by: read secrets beyond its own namespace, or made pods, rights, secrets or what the API server asks about requests. No value where `api.seen.reads_secrets` has none.",
+	{"api.seen.introduced", "True if this service account did before what new software is told of by, in another namespace than its own: got at secrets, tokens, logs or the inside of pods, or made pods, rights, secrets or what the API server asks about requests. No value where `api.seen.reads_secrets` has none.",
 		flag(func(e *event.Event) (bool, bool) { return e.Seen.Introduced, e.Seen.Days != 0 && isAccount(e) })},
 	{"api.seen.known_for", "For how many seconds of event time the identity has been known: since its first act that is remembered.",
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.KnownFor, e.Seen.Days != 0 })},
@@ -143,9 +143,12 @@ var kube = []Field{
 		addr(func(e *event.Event) netip.Addr { return address(e.Kubernetes.Peer()) })},
 	{"kube.sourceips", "All source addresses: what the client claims in X-Forwarded-For, then the address that connected.",
 		texts(func(e *event.Event) []string { return e.Kubernetes.SourceIPs })},
-	{"kube.tool", "True if the User-Agent names what people and scripts use, such as kubectl, helm or curl, or nothing. Software that runs by itself mostly sends a name of its own. A claim, no proof.",
-		flag(func(e *event.Event) (bool, bool) {
-			return kubernetes.IsTool(kubernetes.Client(e.Kubernetes.UserAgent)), true
+	{"kube.client_kind", "What kind of client that name is of: `tool` for what people and scripts use, such as kubectl, helm, curl or no name, `library` for a program that has only the name of what it is built on, `named` for all others, as software that runs by itself mostly is. A claim, no proof.",
+		text(func(e *event.Event) string {
+			if e.Input != event.KubernetesAudit {
+				return ""
+			}
+			return kubernetes.ClientKind(kubernetes.Client(e.Kubernetes.UserAgent))
 		})},
 	{"kube.useragent", "The User-Agent, which is whatever the client likes.",
 		text(func(e *event.Event) string { return e.Kubernetes.UserAgent })},

@@ -373,18 +373,23 @@ func (h *History) introduce(e *event.Event, p *profile, s *subject, now uint32) 
 	}
 	secrets, anything := h.fact(introducedFact, "secrets"), h.fact(introducedFact, "anything")
 	e.Seen.ReadsSecrets, e.Seen.Introduced = p.has(secrets), p.has(anything)
-	reads := s.credential == "secret" && s.reach != own
-	if reads {
+	elsewhere := s.reach != own
+	if s.credential == "secret" && elsewhere {
 		h.learn(p, introducedFact, secrets, now)
 	}
-	if reads || kubernetes.Deploys(s.operation) {
+	switch s.credential {
+	case "secret", "token", "filesystem", "logs":
+	default:
+		elsewhere = elsewhere && kubernetes.Deploys(s.operation)
+	}
+	if elsewhere {
 		h.learn(p, introducedFact, anything, now)
 	}
 }
 
 // source compares where an act came from, and with what.
 func (h *History) source(p *profile, s *subject, now uint32, known, some bool) (news, odd event.News) {
-	tool := kubernetes.IsTool(s.client)
+	tool := kubernetes.ClientKind(s.client) == kubernetes.Tool
 	toolFact := h.fact(clientFact, "", "tool")
 	usedTool := p.has(toolFact)
 	if tool {

@@ -38,17 +38,34 @@ func Client(userAgent string) string {
 	return userAgent
 }
 
-// tools are what people and scripts use. Software that runs by itself mostly sends its
-// own name; what is built on a library, without one, the library's.
-var tools = []string{
-	"", "Go-http-client", "HTTPie", "Mozilla", "PostmanRuntime", "Python-urllib", "Wget", "curl", "helm", "k9s", "kubectl", "oc", "python-requests",
-}
+// tools are what people and scripts use, and libraries what sends its own name for the
+// program that is built on it.
+var (
+	tools = []string{
+		"", "Go-http-client", "HTTPie", "Mozilla", "PostmanRuntime", "Python-urllib", "Wget", "curl", "helm", "k9s", "kubectl", "oc", "python-requests",
+	}
+	libraries = []string{
+		"Apache-HttpClient", "GuzzleHttp", "Java", "Kubernetes", "OpenAPI-Generator", "Python", "Ruby", "Swagger-Codegen", "aiohttp", "axios",
+		"fabric8-kubernetes-client", "kube-rs", "kubernetes-client", "node", "node-fetch", "okhttp", "python-httpx", "rest-client", "undici",
+	}
+)
 
-// IsTool reports whether a product, as Client returns it, is one that people and scripts
-// use for many things.
-func IsTool(product string) bool {
-	_, found := slices.BinarySearch(tools, product)
-	return found
+// The kinds of clients by what they call themselves.
+const (
+	Tool    = "tool"    // what people and scripts use
+	Library = "library" // a program that does not say which it is
+	Named   = "named"   // a program with a name of its own
+)
+
+// ClientKind returns which kind of client has this product, as Client returns it.
+func ClientKind(product string) string {
+	if _, found := slices.BinarySearch(tools, product); found {
+		return Tool
+	}
+	if _, found := slices.BinarySearch(libraries, product); found {
+		return Library
+	}
+	return Named
 }
 
 // deployed are the objects that a deployment makes and that lead to credentials, by the
