@@ -12,7 +12,7 @@ export CLANG_MAJOR := 19
 # The tests that with -update write the files that they otherwise compare.
 UPDATED = $(shell grep -rl --include='*_test.go' internal/generated plugin rules | xargs -n 1 dirname | sort -u | sed 's|^|./|')
 
-.PHONY: help build test unit fuzz e2e pages demo recordings captures bench load package loads lint generate objects bpf clang setup clean
+.PHONY: help build test unit fuzz e2e pages field demo recordings captures bench load package loads lint generate objects bpf clang setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ fuzz: ## search with each fuzz test for FUZZTIME (what it finds becomes a seed)
 
 e2e: build ## end-to-end tests: a real engine, kube-apiserver and dockerd (after make setup)
 	cd e2e && go test -v -p 1 -count=1 -timeout 30m ./...
+
+field: build ## what honest software and thieves of its identities raise, as docs/field.md (FIELD='-v' or '-record NAME ...')
+	cd e2e && go run ./cmd/field $(or $(FIELD),-write)
 
 demo: ## attacks on real containers and the alerts that they raise
 	cd e2e && go run ./cmd/setup -demo

@@ -35,6 +35,10 @@ type Module struct {
 	// Directory is that of a module in e2e that requires the packages, where a
 	// version is not enough: go.mod replaces modules. Empty with Version.
 	Directory string
+	// Requires are modules, as MODULE@VERSION, that a module made for the build
+	// requires, where neither is enough: what go.mod replaces counts in the main module
+	// only. Replaces are those that it replaces, as NAME=MODULE@VERSION.
+	Requires, Replaces []string
 	// LinkerFlags are those beside -s and -w.
 	LinkerFlags string
 }
@@ -118,13 +122,23 @@ func (m Module) build(ctx context.Context, log io.Writer, dir string, packages [
 	defer os.RemoveAll(building)
 	args := []string{"-trimpath", "-ldflags", strings.TrimSpace("-s -w " + m.LinkerFlags)}
 	var cmd *exec.Cmd
-	if m.Directory == "" {
+	switch {
+	case len(m.Requires) > 0:
+		module, err := m.require(ctx, log)
+		defer os.RemoveAll(module)
+		if err != nil {
+			return err
+		}
+		args = append([]string{"build", "-mod=mod", "-o", building + string(filepath.Separator)}, args...)
+		cmd = exec.CommandContext(ctx, "go", append(args, packages...)...)
+		cmd.Dir = module
+	case m.Directory == "":
 		args = append([]string{"install"}, args...)
 		for _, p := range packages {
 			args = append(args, p+"@v"+m.Version)
 		}
 		cmd = exec.CommandContext(ctx, "go", args...)
-	} else {
+	default:
 		module, err := moduleDirectory(ctx)
 		if err != nil {
 			return err
@@ -134,6 +148,9 @@ func (m Module) build(ctx context.Context, log io.Writer, dir string, packages [
 		cmd.Dir = filepath.Join(module, m.Directory)
 	}
 	cmd.Env = append(os.Environ(), "GOWORK=off", "GOBIN="+building)
+	if len(m.Requires) > 0 {
+		cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
+	}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("build %s: %w", strings.Join(packages, " "), err)
@@ -143,6 +160,28 @@ func (m Module) build(ctx context.Context, log io.Writer, dir string, packages [
 		err = errors.Join(err, os.Rename(filepath.Join(building, e.Name()), filepath.Join(dir, e.Name())))
 	}
 	return err
+}
+
+// require makes a module that requires what m does, in a directory that is to be
+// removed.
+func (m Module) require(ctx context.Context, log io.Writer) (dir string, err error) {
+	if dir, err = os.MkdirTemp("", "module"); err != nil {
+		return "", err
+	}
+	commands := [][]string{{"mod", "init", "field"}}
+	for _, r := range m.Replaces {
+		commands = append(commands, []string{"mod", "edit", "-replace", r})
+	}
+	for _, args := range append(commands, append([]string{"get"}, m.Requires...)) {
+		cmd := exec.CommandContext(ctx, "go", args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GOWORK=off")
+		cmd.Stdout, cmd.Stderr = log, log
+		if err := cmd.Run(); err != nil {
+			return dir, fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
+		}
+	}
+	return dir, nil
 }
 
 // moduleDirectory returns the directory of the module that this program runs in.
