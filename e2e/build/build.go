@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -36,9 +37,8 @@ type Module struct {
 	// version is not enough: go.mod replaces modules. Empty with Version.
 	Directory string
 	// Requires are modules, as MODULE@VERSION, that a module made for the build
-	// requires, where neither is enough: what go.mod replaces counts in the main module
-	// only. Replaces are those that it replaces, as NAME=MODULE@VERSION.
-	Requires, Replaces []string
+	// requires: of a module whose go.mod replaces others `go install` takes no version.
+	Requires []string
 	// LinkerFlags are those beside -s and -w.
 	LinkerFlags string
 }
@@ -52,7 +52,7 @@ func (p Programs) Directory() (string, error) {
 	}
 	for _, m := range p.Modules {
 		if missing := m.missing(dir); len(missing) > 0 {
-			return "", notBuilt(path.Base(missing[0]))
+			return "", notBuilt(Name(missing[0]))
 		}
 	}
 	return dir, nil
@@ -84,11 +84,17 @@ func (p Programs) directory() (string, error) {
 	return filepath.Join(cache, "containerapi", p.Name), nil
 }
 
+// majorVersion is the end of an import path that is no name.
+var majorVersion = regexp.MustCompile(`/v[0-9]+$`)
+
+// Name returns the name that the go command gives the program of a package.
+func Name(pkg string) string { return path.Base(majorVersion.ReplaceAllString(pkg, "")) }
+
 // missing returns the packages whose programs are not in a directory.
 func (m Module) missing(dir string) []string {
 	var packages []string
 	for _, p := range m.Packages {
-		if _, err := os.Stat(filepath.Join(dir, path.Base(p))); err != nil {
+		if _, err := os.Stat(filepath.Join(dir, Name(p))); err != nil {
 			packages = append(packages, p)
 		}
 	}
@@ -168,11 +174,7 @@ func (m Module) require(ctx context.Context, log io.Writer) (dir string, err err
 	if dir, err = os.MkdirTemp("", "module"); err != nil {
 		return "", err
 	}
-	commands := [][]string{{"mod", "init", "field"}}
-	for _, r := range m.Replaces {
-		commands = append(commands, []string{"mod", "edit", "-replace", r})
-	}
-	for _, args := range append(commands, append([]string{"get"}, m.Requires...)) {
+	for _, args := range [][]string{{"mod", "init", "programs"}, append([]string{"get"}, m.Requires...)} {
 		cmd := exec.CommandContext(ctx, "go", args...)
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "GOWORK=off")

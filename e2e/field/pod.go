@@ -28,9 +28,14 @@ mount -t tmpfs none /var
 mkdir -p /var/run/secrets/kubernetes.io/serviceaccount /var/log
 cp "$FILES"/* /var/run/secrets/kubernetes.io/serviceaccount
 mount --bind "$HOSTS" /etc/hosts
+program=/var/bin/${1##*/}
+mkdir /var/bin
+touch "$program"
+mount --bind "$1" "$program"
+shift
 mount -t tmpfs none /tmp
 cd /tmp
-exec "$@"`
+exec "$program" "$@"`
 
 // pod is a program with the network, the address and the credential of a pod: not
 // one that a kubelet runs, but the API server sees no difference.
@@ -140,6 +145,9 @@ func (p *pod) stop() error {
 	var err error
 	if p.Process != nil {
 		err = p.Stop(syscall.SIGTERM, stopLimit)
+		// Who takes its place asks whether it is still there.
+		_, gone := kubectl(context.Background(), p.cluster, "", "delete", "pod", p.name, "-n", p.namespace, "--force", "--grace-period=0")
+		err = errors.Join(err, gone)
 	}
 	// The other end of the link goes with it.
 	_ = exec.Command("ip", "link", "delete", fmt.Sprintf("field%d", p.network)).Run()

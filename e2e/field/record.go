@@ -12,13 +12,13 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/containerapi/containerapi/e2e/build"
 	"github.com/containerapi/containerapi/e2e/kube"
 	"github.com/containerapi/containerapi/e2e/scenario"
 )
@@ -57,8 +57,11 @@ func Record(ctx context.Context, cluster *kube.Cluster, all []Software, dir stri
 	}
 	for _, s := range ready {
 		events, err := s.sent(text)
-		if err != nil || len(events) == 0 {
-			failed = errors.Join(failed, fmt.Errorf("%s sent %d events: %w", s.Name, len(events), err))
+		if err == nil && len(events) == 0 {
+			err = errors.New("sent nothing")
+		}
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", s.Name, err))
 			continue
 		}
 		fmt.Fprintf(log, "%s: %d events\n", s.Name, len(events))
@@ -77,7 +80,7 @@ func runAll(ctx context.Context, cluster *kube.Cluster, all []Software, run int,
 	for i, s := range all {
 		p := &pod{cluster: cluster, namespace: s.Namespace(), name: s.PodName(run), network: 1 + run*len(all) + i}
 		pods = append(pods, p)
-		program, err := s.Programs().Program(path.Base(s.Package))
+		program, err := s.Programs(nil).Program(build.Name(s.Package))
 		if err == nil {
 			err = p.start(ctx, program, s.Args, s.Env)
 		}

@@ -67,26 +67,54 @@ func HonestTable(all []Honest) string {
 	return out.String()
 }
 
-// ThievesTable is the table of thieves.
+// ThievesTable is the table of thieves of service accounts.
 func ThievesTable(t Thieves) string {
-	var out strings.Builder
-	columns := []string{"theft", "what differs"}
+	var names []string
 	for _, v := range t.Victims {
-		columns = append(columns, v.String())
+		names = append(names, v.String())
 	}
-	head(&out, append(columns, "by")...)
-	caught, possible := 0, 0
+	var rows []row
 	for i, theft := range t.Thefts {
-		out.WriteString("| " + theft.Name + " | " + theft.Differs)
+		rows = append(rows, row{theft.Name, theft.Differs, theft.Copies, t.Stolen[i]})
+	}
+	return stolenTable(names, rows)
+}
+
+// CertificatesTable is the table of thieves of certificates.
+func CertificatesTable(t Thieves) string {
+	var names []string
+	for _, h := range holders {
+		names = append(names, h.name)
+	}
+	var rows []row
+	for i, theft := range certificateThefts {
+		rows = append(rows, row{theft.name, theft.differs, false, t.Certificates[i]})
+	}
+	return stolenTable(names, rows)
+}
+
+// row is a theft with what it raised by victim.
+type row struct {
+	name, differs string
+	copies        bool
+	stolen        []Stolen
+}
+
+func stolenTable(victims []string, rows []row) string {
+	var out strings.Builder
+	head(&out, slices.Concat([]string{"theft", "what differs"}, victims, []string{"by"})...)
+	caught, possible := 0, 0
+	for _, r := range rows {
+		out.WriteString("| " + r.name + " | " + r.differs)
 		var rules []string
-		for _, s := range t.Stolen[i] {
-			out.WriteString(" | " + s.cell(theft.Copies))
-			for _, r := range s.first() {
-				if !slices.Contains(rules, short(r.Rule)) {
-					rules = append(rules, short(r.Rule))
+		for _, s := range r.stolen {
+			out.WriteString(" | " + s.cell(r.copies))
+			for _, raised := range s.first() {
+				if !slices.Contains(rules, short(raised.Rule)) {
+					rules = append(rules, short(raised.Rule))
 				}
 			}
-			if s.Impossible || theft.Copies {
+			if s.Impossible || r.copies {
 				continue
 			}
 			possible++
@@ -153,6 +181,12 @@ is polled, the token is renewed each hour.
 Quiet enough is at most one alert on the first day, none of it CRITICAL, and none afterwards. Alerts of priority INFO do not count.
 
 %s
+### On a Docker Engine
+
+Run against a real dockerd, with the request tap, for some rounds of what they do all day. Prometheus, cAdvisor, curl and docker-py are
+themselves; the others are their requests, from a container of an image of that name. Each kind of act, one operation, may raise one alert.
+
+%s
 ## Thieves
 
 The same identities, used by somebody else after a day and a half, or in their first hour where that is said. "Listed" has the
@@ -163,20 +197,30 @@ with software that reads no secrets.
 %s
 The last of them does what the software does, in its place and with its credential: no event can tell it from the software, and what is
 raised there is raised by the software itself. What a thief who copies everything still gets is what the account may read anyway.
-`
 
-// Page is the page of both tables.
-func Page(honest []Honest, thieves Thieves) string {
-	return fmt.Sprintf(page, HonestTable(honest), ThievesTable(thieves))
+### Certificates
+
+Of a node, which read a secret of its pod by name for a day and a half, and of a person on no list, who read one by name as well.
+
+%s`
+
+// Page is the page of all tables.
+func Page(honest []Honest, polled []Polled, thieves Thieves) string {
+	return fmt.Sprintf(page, HonestTable(honest), DockerTable(polled), ThievesTable(thieves), CertificatesTable(thieves))
 }
 
 // Details writes one alert of each rule, phase and software, and of each theft and victim.
-func Details(w io.Writer, honest []Honest, thieves Thieves) {
+func Details(w io.Writer, honest []Honest, polled []Polled, thieves Thieves) {
 	for _, h := range honest {
 		for i, phase := range Phases {
 			for _, r := range h.Raised[i] {
 				fmt.Fprintf(w, "%s, %s: %d × %s %s: %s\n", h.Name, phase, r.Count, level(r.Priority), r.Rule, r.Example)
 			}
+		}
+	}
+	for _, p := range polled {
+		for _, a := range p.Raised {
+			fmt.Fprintf(w, "%s, %s: %d × %s %s: %s\n", p.Name, a.Operation, a.Count, level(a.Priority), a.Rule, a.Example)
 		}
 	}
 	for i, t := range thieves.Thefts {

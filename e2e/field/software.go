@@ -33,10 +33,11 @@ type Software struct {
 	Module  string `yaml:"module"`
 	Version string `yaml:"version"`
 	Package string `yaml:"package"`
-	// With are further modules, with versions, that the build takes, and Replace those
-	// that it takes in the place of others, as NAME=MODULE@VERSION.
-	With    []string `yaml:"with"`
-	Replace []string `yaml:"replace"`
+	// Shared says that it is built with the modules of all that is: they take the same
+	// versions of Kubernetes' modules then, which are compiled once. With are further
+	// modules that the build takes, as MODULE@VERSION.
+	Shared bool     `yaml:"shared"`
+	With   []string `yaml:"with"`
 	// Args and Env are what its deployment gives it. NAMESPACE, POD and ADDRESS stand
 	// for those of its pod.
 	Args []string          `yaml:"args"`
@@ -125,14 +126,13 @@ func (s Software) validate() error {
 // Namespace is where the software runs: a name that no list of the rules has.
 func (s Software) Namespace() string { return "unit-" + s.Name }
 
-// Programs are the software's program.
-func (s Software) Programs() build.Programs {
-	return build.Programs{
-		Name: "field/" + s.Name + "-" + s.Version,
-		Modules: []build.Module{{
-			Packages: []string{s.Package},
-			Requires: append([]string{s.Module + "@" + s.Version}, s.With...),
-			Replaces: s.Replace,
-		}},
+// Programs are the software's program; all is [Load]'s.
+func (s Software) Programs(all []Software) build.Programs {
+	m := build.Module{Packages: []string{s.Package}, Requires: append([]string{s.Module + "@" + s.Version}, s.With...)}
+	for _, o := range all {
+		if s.Shared && o.Shared && o.Name != s.Name {
+			m.Requires = append(m.Requires, o.Module+"@"+o.Version)
+		}
 	}
+	return build.Programs{Name: "field/" + s.Name + "-" + s.Version, Modules: []build.Module{m}}
 }

@@ -60,9 +60,17 @@ func (t Theft) stolen() time.Time {
 }
 
 // own returns the request that gives most of those that the software sends itself.
-func (u *subject) own() call {
+func (u *subject) own() call { return most(slices.Concat(u.first, u.later)) }
+
+// again returns the same of those that it sends again and again.
+func (u *subject) again() call {
+	return most(slices.DeleteFunc(slices.Clone(u.later), func(c call) bool { return !c.watch && !c.steady }))
+}
+
+// most returns the request that gives most.
+func most(calls []call) call {
 	best, most := call{}, -1
-	for _, c := range slices.Concat(u.first, u.later) {
+	for _, c := range calls {
 		e := c.events[0]
 		if e.code() >= 300 && e.code() != 0 {
 			continue
@@ -251,7 +259,7 @@ func Thefts() []Theft {
 		return u.asked(t, by, u.request("list", Request{Resource: "secrets"}), set)
 	})
 	add("code in its pod that sends what the software sends, with its User-Agent", "nothing", func(u *subject, t Theft) []act {
-		return u.asked(t, u.client, u.own())
+		return u.asked(t, u.client, u.again())
 	}, func(t *Theft) { t.Copies = true })
 	return all
 }
@@ -295,6 +303,8 @@ type Thieves struct {
 	Victims []Victim
 	// Stolen is what was raised, by theft and victim.
 	Stolen [][]Stolen
+	// Certificates is what was raised with certificates, by theft and holder.
+	Certificates [][]Stolen
 }
 
 // Thieves replays all thefts from all victims at once, each from an identity of its
@@ -334,6 +344,11 @@ func (s Site) Thieves(ctx context.Context, all []Software) (Thieves, error) {
 			events = append(events, u.events...)
 		}
 	}
+	for i, t := range certificateThefts {
+		for v, h := range holders {
+			events = append(events, h.life(t, i, fmt.Sprintf("h%dt%d", v, i))...)
+		}
+	}
 	state, err := os.MkdirTemp("", "state")
 	if err != nil {
 		return Thieves{}, err
@@ -360,7 +375,14 @@ func (s Site) Thieves(ctx context.Context, all []Software) (Thieves, error) {
 			}
 		}
 	}
-	return Thieves{thefts, victims, result}, nil
+	certificates := make([][]Stolen, len(certificateThefts))
+	for i := range certificateThefts {
+		for v := range holders {
+			alerts := raised[key{fmt.Sprintf("h%dt%d", v, i), "act 0"}]
+			certificates[i] = append(certificates[i], Stolen{Raised: [][]Raised{count(alerts)}})
+		}
+	}
+	return Thieves{thefts, victims, result, certificates}, nil
 }
 
 // list writes a rule file that puts accounts into each list that has a listed one.

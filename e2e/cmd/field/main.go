@@ -3,7 +3,7 @@
 // Command field measures what the rules raise on honest software and on thieves of its
 // identities, and prints both as tables.
 //
-//	field [-v] [-write]
+//	field [-v] [-write] [-docker=false]
 //	field -record [-out DIRECTORY] [NAME ...]
 //
 // With -record it builds software of its Go modules, which takes minutes each, runs it
@@ -30,6 +30,7 @@ func main() {
 	record := flag.Bool("record", false, "run the software and record what it sends")
 	out := flag.String("out", "", "`directory` to write recordings to; a new one if empty")
 	write := flag.Bool("write", false, "write the page docs/field.md")
+	engine := flag.Bool("docker", true, "measure on a Docker Engine, too, which needs root")
 	verbose := flag.Bool("v", false, "show an alert of each rule, too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -37,7 +38,7 @@ func main() {
 	if *record {
 		err = makeRecordings(ctx, *out, flag.Args())
 	} else {
-		err = measure(ctx, *verbose, *write)
+		err = measure(ctx, *verbose, *write, *engine)
 	}
 	stop()
 	if err != nil {
@@ -47,7 +48,10 @@ func main() {
 }
 
 // measure prints the tables.
-func measure(ctx context.Context, verbose, write bool) error {
+func measure(ctx context.Context, verbose, write, engine bool) error {
+	if write && !engine {
+		return errors.New("the page has what is measured on a Docker Engine: -write without -docker=false")
+	}
 	site, err := field.NewSite(ctx)
 	if err != nil {
 		return err
@@ -64,7 +68,13 @@ func measure(ctx context.Context, verbose, write bool) error {
 	if err != nil {
 		return err
 	}
-	page := field.Page(honest, thieves)
+	var polled []field.Polled
+	if engine {
+		if polled, err = site.Docker(ctx); err != nil {
+			return err
+		}
+	}
+	page := field.Page(honest, polled, thieves)
 	if write {
 		if err := os.WriteFile(field.PageFile, []byte(page), 0o644); err != nil {
 			return err
@@ -73,7 +83,7 @@ func measure(ctx context.Context, verbose, write bool) error {
 	fmt.Print(page)
 	if verbose {
 		fmt.Println()
-		field.Details(os.Stdout, honest, thieves)
+		field.Details(os.Stdout, honest, polled, thieves)
 	}
 	return nil
 }
@@ -87,13 +97,13 @@ func makeRecordings(ctx context.Context, out string, names []string) error {
 	if err != nil {
 		return err
 	}
-	chosen := slices.DeleteFunc(all, func(s field.Software) bool {
+	chosen := slices.DeleteFunc(slices.Clone(all), func(s field.Software) bool {
 		return s.Module == "" || len(names) > 0 && !slices.Contains(names, s.Name)
 	})
 	var failed error
 	built := slices.DeleteFunc(chosen, func(s field.Software) bool {
 		fmt.Printf("build %s %s\n", s.Name, s.Version)
-		err := s.Programs().Build(ctx, os.Stderr)
+		err := s.Programs(all).Build(ctx, os.Stderr)
 		failed = errors.Join(failed, err)
 		return err != nil
 	})
