@@ -42,7 +42,7 @@ fuzz: ## search with each fuzz test for FUZZTIME (what it finds becomes a seed)
 e2e: build ## end-to-end tests: a real engine, kube-apiserver and dockerd (after make setup)
 	cd e2e && go test -v -p 1 -count=1 -timeout 30m ./...
 
-field: build ## what honest software and thieves of its identities raise, as docs/field.md (FIELD='-v' or '-record NAME ...')
+field: build ## what honest software and thieves of its identities raise (FIELD='-docker -write', -v or '-record NAME ...')
 	cd e2e && go run ./cmd/field $(or $(FIELD),-write)
 
 demo: ## attacks on real containers and the alerts that they raise

@@ -70,8 +70,11 @@ func Record(ctx context.Context, cluster *kube.Cluster, all []Software, dir stri
 	return failed
 }
 
-// PodName is the name of the software's pod number n, from 0.
-func (s Software) PodName(n int) string { return fmt.Sprintf("main-7d9c8b5f6-%c4x2%c", 'k'+n, 'b'+n) }
+// PodName is the name of the software's pod number n, from 0 to 3, with the letters that
+// Kubernetes takes.
+func (s Software) PodName(n int) string {
+	return fmt.Sprintf("main-7d9c8b5f6-%c4x2%c", "klmn"[n], "bcdf"[n])
+}
 
 // runAll runs software in its pods number run for some time.
 func runAll(ctx context.Context, cluster *kube.Cluster, all []Software, run int, length time.Duration, log io.Writer) error {

@@ -4,6 +4,7 @@ package field
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"slices"
 
 	"github.com/containerapi/containerapi/e2e/engine"
+	"github.com/containerapi/containerapi/e2e/process"
+	"github.com/containerapi/containerapi/e2e/scenario"
 )
 
 // Site is an engine with the rules, as a site has it.
@@ -23,8 +26,11 @@ type Site struct {
 	Recordings string
 }
 
-// PageFile is the page of the tables, as seen from the directory e2e.
-const PageFile = "../docs/field.md"
+// The pages of the tables, as seen from the directory e2e.
+const (
+	PageFile       = "../docs/field.md"
+	DockerPageFile = "../docs/field-docker.md"
+)
 
 // NewSite returns a site with the engine that is there and the rules as they are
 // shipped. It is to be called in the directory e2e.
@@ -46,9 +52,9 @@ func NewSite(ctx context.Context) (Site, error) {
 // source is the event source of the rules.
 const source = "container_api"
 
-// replay gives events to an engine and returns what they raise. What is remembered of
-// identities is kept in state, so that a later run is a restart of Falco.
-func (s Site) replay(ctx context.Context, events []Event, state string) ([]engine.Alert, error) {
+// replay gives recorded events to an engine that knows nothing yet, and returns what
+// they raise.
+func (s Site) replay(ctx context.Context, events []Event) ([]engine.Alert, error) {
 	inOrder(events)
 	text, err := marshal(events)
 	if err != nil {
@@ -63,11 +69,59 @@ func (s Site) replay(ctx context.Context, events []Event, state string) ([]engin
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	alerts, err := engine.Replay(ctx, s.Engine, engine.Config{
-		Plugins: []engine.Plugin{{Name: "containerapi", Library: s.Library, Open: file, Init: map[string]any{"stateDir": state}}},
+		Plugins: []engine.Plugin{{Name: "containerapi", Library: s.Library, Open: file}},
 		Source:  source,
 		Rules:   s.Rules,
 	})
 	return alerts, errors.Join(err, os.RemoveAll(dir))
+}
+
+// batch is how many events are sent at once, as an API server does.
+const batch = 400
+
+// send sends events to an engine as an API server does, and returns what they raise. What
+// is learned is kept in the directory state, so that the next engine is a restarted one.
+func (s Site) send(ctx context.Context, events []Event, state string) (_ []engine.Alert, err error) {
+	inOrder(events)
+	address, err := process.FreeAddress()
+	if err != nil {
+		return nil, err
+	}
+	marker, err := scenario.WriteMarkerRule(state)
+	if err != nil {
+		return nil, err
+	}
+	webhook := &scenario.Webhook{URL: "http://" + address + "/k8s-audit"}
+	run, err := engine.Start(s.Engine, engine.Config{
+		Plugins: []engine.Plugin{{Name: "containerapi", Library: s.Library, Open: webhook.URL, Init: map[string]any{"stateDir": state}}},
+		Source:  source,
+		Rules:   append([]string{marker}, s.Rules...),
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, run.Stop()) }()
+	if err := run.AwaitListener(ctx, address); err != nil {
+		return nil, err
+	}
+	for some := range slices.Chunk(events, batch) {
+		var texts []json.RawMessage
+		for _, e := range some {
+			text, err := json.Marshal(e)
+			if err != nil {
+				return nil, err
+			}
+			texts = append(texts, text)
+		}
+		if err := webhook.Send(ctx, texts); err != nil {
+			return nil, err
+		}
+	}
+	// The mark comes last.
+	if err := (&scenario.Runner{Engine: run, Webhook: webhook}).Ready(ctx, scenario.Kubernetes); err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, run.Stderr())
+	}
+	return slices.DeleteFunc(slices.Clone(run.Alerts()), func(a engine.Alert) bool { return a.Rule == "Marker" }), nil
 }
 
 // Raised are alerts of one rule.
@@ -152,7 +206,7 @@ func (h Honest) Misses() []string {
 	return wrong
 }
 
-// Honest replays the days of all software at once and returns what each raised.
+// Honest sends the days of all software at once and returns what each raised.
 func (s Site) Honest(ctx context.Context, all []Software) ([]Honest, error) {
 	state, err := os.MkdirTemp("", "state")
 	if err != nil {
@@ -179,7 +233,7 @@ func (s Site) Honest(ctx context.Context, all []Software) ([]Honest, error) {
 	}
 	var raised []engine.Alert
 	for _, events := range [][]Event{first, last} {
-		alerts, err := s.replay(ctx, events, state)
+		alerts, err := s.send(ctx, events, state)
 		if err != nil {
 			return nil, err
 		}

@@ -181,12 +181,8 @@ is polled, the token is renewed each hour.
 Quiet enough is at most one alert on the first day, none of it CRITICAL, and none afterwards. Alerts of priority INFO do not count.
 
 %s
-### On a Docker Engine
+Software on a Docker Engine has a page of its own: [field-docker.md](field-docker.md).
 
-Run against a real dockerd, with the request tap, for some rounds of what they do all day. Prometheus, cAdvisor, curl and docker-py are
-themselves; the others are their requests, from a container of an image of that name. Each kind of act, one operation, may raise one alert.
-
-%s
 ## Thieves
 
 The same identities, used by somebody else after a day and a half, or in their first hour where that is said. "Listed" has the
@@ -204,23 +200,33 @@ Of a node, which read a secret of its pod by name for a day and a half, and of a
 
 %s`
 
-// Page is the page of all tables.
-func Page(honest []Honest, polled []Polled, thieves Thieves) string {
-	return fmt.Sprintf(page, HonestTable(honest), DockerTable(polled), ThievesTable(thieves), CertificatesTable(thieves))
+// Page is the page of software and thieves on Kubernetes.
+func Page(honest []Honest, thieves Thieves) string {
+	return fmt.Sprintf(page, HonestTable(honest), ThievesTable(thieves), CertificatesTable(thieves))
 }
 
+// dockerPage is what docs/field-docker.md says beside its table.
+const dockerPage = `# Measured: software on a Docker Engine
+
+What the rules raise, as they are shipped and with no list appended to. ` + "`make field FIELD='-docker -write'`" + ` makes this page; ` + "`make test`" + `
+holds it to what is measured.
+
+Run against a real dockerd, with the request tap, for some rounds of what the software does all day. Prometheus, cAdvisor, curl and
+docker-py are themselves; the others are their requests, from a container of an image of that name. Quiet enough is at most one alert for
+each kind of act, which is one operation. Alerts of priority INFO do not count.
+
+%s`
+
+// DockerPage is the page of software on a Docker Engine.
+func DockerPage(polled []Polled) string { return fmt.Sprintf(dockerPage, DockerTable(polled)) }
+
 // Details writes one alert of each rule, phase and software, and of each theft and victim.
-func Details(w io.Writer, honest []Honest, polled []Polled, thieves Thieves) {
+func Details(w io.Writer, honest []Honest, thieves Thieves) {
 	for _, h := range honest {
 		for i, phase := range Phases {
 			for _, r := range h.Raised[i] {
 				fmt.Fprintf(w, "%s, %s: %d × %s %s: %s\n", h.Name, phase, r.Count, level(r.Priority), r.Rule, r.Example)
 			}
-		}
-	}
-	for _, p := range polled {
-		for _, a := range p.Raised {
-			fmt.Fprintf(w, "%s, %s: %d × %s %s: %s\n", p.Name, a.Operation, a.Count, level(a.Priority), a.Rule, a.Example)
 		}
 	}
 	for i, t := range thieves.Thefts {
@@ -230,6 +236,15 @@ func Details(w io.Writer, honest []Honest, polled []Polled, thieves Thieves) {
 					fmt.Fprintf(w, "%s, of %s, act %d: %s %s: %s\n", t.Name, victim, n+1, level(r.Priority), r.Rule, r.Example)
 				}
 			}
+		}
+	}
+}
+
+// DockerDetails writes one alert of each rule and kind of act.
+func DockerDetails(w io.Writer, polled []Polled) {
+	for _, p := range polled {
+		for _, a := range p.Raised {
+			fmt.Fprintf(w, "%s, %s: %d × %s %s: %s\n", p.Name, a.Operation, a.Count, level(a.Priority), a.Rule, a.Example)
 		}
 	}
 }

@@ -349,17 +349,17 @@ func (s Site) Thieves(ctx context.Context, all []Software) (Thieves, error) {
 			events = append(events, h.life(t, i, fmt.Sprintf("h%dt%d", v, i))...)
 		}
 	}
-	state, err := os.MkdirTemp("", "state")
+	dir, err := os.MkdirTemp("", "field")
 	if err != nil {
 		return Thieves{}, err
 	}
-	defer os.RemoveAll(state)
-	overlay := filepath.Join(state, "listed.yaml")
+	defer os.RemoveAll(dir)
+	overlay := filepath.Join(dir, "listed.yaml")
 	if err := s.list(overlay, listed); err != nil {
 		return Thieves{}, err
 	}
 	s.Rules = append(slices.Clone(s.Rules), overlay)
-	alerts, err := s.replay(ctx, events, state)
+	alerts, err := s.replay(ctx, events)
 	if err != nil {
 		return Thieves{}, err
 	}

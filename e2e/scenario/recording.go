@@ -59,7 +59,7 @@ func (w *Webhook) play(ctx context.Context, s Scenario) error {
 	if err != nil {
 		return err
 	}
-	return w.send(ctx, events)
+	return w.Send(ctx, events)
 }
 
 // mark sends an event of a request for a path.
@@ -75,10 +75,11 @@ func (w *Webhook) mark(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	return w.send(ctx, []json.RawMessage{event})
+	return w.Send(ctx, []json.RawMessage{event})
 }
 
-func (w *Webhook) send(ctx context.Context, events []json.RawMessage) error {
+// Send sends audit events in one request, which the plugin has taken when it returns.
+func (w *Webhook) Send(ctx context.Context, events []json.RawMessage) error {
 	body, err := json.Marshal(map[string]any{"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": events})
 	if err != nil {
 		return err

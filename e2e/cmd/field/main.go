@@ -3,7 +3,7 @@
 // Command field measures what the rules raise on honest software and on thieves of its
 // identities, and prints both as tables.
 //
-//	field [-v] [-write] [-docker=false]
+//	field [-docker] [-v] [-write]
 //	field -record [-out DIRECTORY] [NAME ...]
 //
 // With -record it builds software of its Go modules, which takes minutes each, runs it
@@ -29,16 +29,19 @@ import (
 func main() {
 	record := flag.Bool("record", false, "run the software and record what it sends")
 	out := flag.String("out", "", "`directory` to write recordings to; a new one if empty")
-	write := flag.Bool("write", false, "write the page docs/field.md")
-	engine := flag.Bool("docker", true, "measure on a Docker Engine, too, which needs root")
+	write := flag.Bool("write", false, "write the page, docs/field.md or docs/field-docker.md")
+	docker := flag.Bool("docker", false, "measure software on a Docker Engine, which needs root")
 	verbose := flag.Bool("v", false, "show an alert of each rule, too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	var err error
-	if *record {
+	switch {
+	case *record:
 		err = makeRecordings(ctx, *out, flag.Args())
-	} else {
-		err = measure(ctx, *verbose, *write, *engine)
+	case *docker:
+		err = measureDocker(ctx, *verbose, *write)
+	default:
+		err = measure(ctx, *verbose, *write)
 	}
 	stop()
 	if err != nil {
@@ -48,10 +51,7 @@ func main() {
 }
 
 // measure prints the tables.
-func measure(ctx context.Context, verbose, write, engine bool) error {
-	if write && !engine {
-		return errors.New("the page has what is measured on a Docker Engine: -write without -docker=false")
-	}
+func measure(ctx context.Context, verbose, write bool) error {
 	site, err := field.NewSite(ctx)
 	if err != nil {
 		return err
@@ -68,24 +68,41 @@ func measure(ctx context.Context, verbose, write, engine bool) error {
 	if err != nil {
 		return err
 	}
-	var polled []field.Polled
-	if engine {
-		if polled, err = site.Docker(ctx); err != nil {
-			return err
-		}
+	if err := show(field.PageFile, field.Page(honest, thieves), write); err != nil {
+		return err
 	}
-	page := field.Page(honest, polled, thieves)
-	if write {
-		if err := os.WriteFile(field.PageFile, []byte(page), 0o644); err != nil {
-			return err
-		}
-	}
-	fmt.Print(page)
 	if verbose {
-		fmt.Println()
-		field.Details(os.Stdout, honest, polled, thieves)
+		field.Details(os.Stdout, honest, thieves)
 	}
 	return nil
+}
+
+// measureDocker prints the table of software on a Docker Engine.
+func measureDocker(ctx context.Context, verbose, write bool) error {
+	site, err := field.NewSite(ctx)
+	if err != nil {
+		return err
+	}
+	polled, err := site.Docker(ctx)
+	if err != nil {
+		return err
+	}
+	if err := show(field.DockerPageFile, field.DockerPage(polled), write); err != nil {
+		return err
+	}
+	if verbose {
+		field.DockerDetails(os.Stdout, polled)
+	}
+	return nil
+}
+
+// show prints a page, and writes it if it is to be written.
+func show(file, page string, write bool) error {
+	fmt.Println(page)
+	if !write {
+		return nil
+	}
+	return os.WriteFile(file, []byte(page), 0o644)
 }
 
 // makeRecordings builds and runs software and records what it sends.
