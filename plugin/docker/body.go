@@ -68,16 +68,22 @@ func (b *execBody) root() *jsonscan.Node {
 }
 
 func (b *execBody) describe(e *event.Event) {
-	e.Docker.Command = strings.TrimRight(command.MaskWords(b.command), " ")
+	describeCommand(e, b.command, b.stdin, b.tty)
+	e.Docker.Request.ExecPrivileged = b.privileged
+}
+
+// describeCommand writes what is run, and what it reads, into the event of a request
+// that gives it input or a terminal.
+func describeCommand(e *event.Event, words []string, stdin, tty bool) {
+	e.Docker.Command = strings.TrimRight(command.MaskWords(words), " ")
 	in := command.NoInput
 	switch {
-	case b.stdin && b.tty:
+	case stdin && tty:
 		in = command.Terminal
-	case b.stdin:
+	case stdin:
 		in = command.Fed
 	}
-	e.CommandReads = command.ReadsWith(b.command, in)
-	e.Docker.Request.ExecPrivileged = b.privileged
+	e.CommandReads = command.ReadsWith(words, in)
 }
 
 // eventCommand returns the command as the engine's event shows it, masked: its
@@ -90,12 +96,15 @@ func (b *execBody) eventCommand() string {
 // Up to Docker 24 the host configuration could also stand at the top level
 // (ContainerConfigWrapper in runconfig/config_unix.go).
 type createBody struct {
-	image   string
-	volumes []string
-	labels  labels
-	outer   hostConfig
-	inner   hostConfig
-	isInner bool // there is an inner one, which counts then
+	image      string
+	entrypoint []string
+	command    []string
+	stdin, tty bool
+	volumes    []string
+	labels     labels
+	outer      hostConfig
+	inner      hostConfig
+	isInner    bool // there is an inner one, which counts then
 }
 
 func newCreate() body { return new(createBody) }
@@ -106,6 +115,10 @@ func (b *createBody) root() *jsonscan.Node {
 	inner.Null = func() { b.isInner = false }
 	members := b.outer.members()
 	members["Image"] = text(&b.image)
+	members["Entrypoint"] = listOrString(&b.entrypoint)
+	members["Cmd"] = listOrString(&b.command)
+	members["OpenStdin"] = flag(&b.stdin)
+	members["Tty"] = flag(&b.tty)
 	members["Volumes"] = &jsonscan.Node{Key: func(path string) { b.volumes = append(b.volumes, path) }}
 	members["Labels"] = b.labels.root()
 	members["HostConfig"] = inner
@@ -127,6 +140,9 @@ func (b *createBody) describe(e *event.Event) {
 	r.CreatePrivileged = h.privileged
 	r.CreateMounts = append(h.shownMounts(), slices.Compact(b.volumes)...)
 	r.CreateExposes = asked.Exposes()
+	// What the request does not say is the image's: without an entrypoint here, the
+	// command can be words for one there.
+	describeCommand(e, slices.Concat(b.entrypoint, b.command), b.stdin, b.tty)
 }
 
 // hostConfig is of HostConfig in github.com/moby/moby/api/types/container.

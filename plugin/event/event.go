@@ -77,8 +77,8 @@ type Event struct {
 	Operation, Credential string
 	// Outcome is whether it was done.
 	Outcome Outcome
-	// CommandReads is what the command of an exec reads, as far as its words
-	// tell.
+	// CommandReads is what the command of an exec, or of a container of Docker that is
+	// created, reads, as far as its words tell.
 	CommandReads command.Reads
 	// Repeated reports that an earlier event reported the same act.
 	Repeated bool
@@ -204,7 +204,7 @@ type Docker struct {
 	// Type and Action are those of a Docker event, the command of an exec cut
 	// from the action: "container" and "exec_create".
 	Type, Action string
-	// Command is the command of an exec, masked.
+	// Command is the command of an exec, or of a container that is created, masked.
 	Command string
 	// HealthCheck reports that the command is the health check that the
 	// container was configured with.

@@ -103,6 +103,7 @@ func (w *writer) givenMembers(g *manifest.Given) {
 	w.strings("exposes", g.Exposes)
 	w.strings("grants", g.Grants)
 	w.string("account", g.Account)
+	w.strings("reads", g.Reads.Names())
 	w.string("reviewUser", g.ReviewUser)
 	w.string("reviewResource", g.ReviewResource)
 	w.bool("unread", g.Unread)

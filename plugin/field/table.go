@@ -33,15 +33,15 @@ var common = []Field{
 			}
 			return "", "", cmp.Or(e.Docker.Container.Name, e.Docker.ActorName, e.Docker.ActorID)
 		})},
-	{"api.command", "The command of an exec, its words joined by a space. What may be a secret in it is shown as `***`; with the setting `commands: names` only programs and files are shown.",
+	{"api.command", "The command of an exec, or of a container of Docker that is created, as far as the request names it and not the image; its words joined by a space. What may be a secret in it is shown as `***`; with the setting `commands: names` only programs and files are shown.",
 		text(func(e *event.Event) string {
 			if e.Input == event.KubernetesAudit {
 				return e.Kubernetes.Command
 			}
 			return e.Docker.Command
 		})},
-	{"api.reads", "What the command of an exec reads that is or holds a credential, as far as its words tell: `token` (a service account's, or another that a cloud's metadata service or command line gives out), `credential` (a file made to keep credentials, a disk, the socket of a container runtime, the port of a kubelet or of etcd, or a program that prints them), `environment` (`env`, `/proc/1/environ`). `opaque` is what cannot be judged: a shell or interpreter that reads what a program sends, code of another language, words that are made when it runs, a program in a directory that anyone can write, what is too long or too deep. A shell at a terminal is none. A hint: a command hides easily what it reads.",
-		texts(func(e *event.Event) []string { return e.CommandReads.Names() })},
+	{"api.reads", "What the command of an exec, or those of a container, pod or workload that is created or changed, read that is or holds a credential, as far as their words tell; of pods only where the audit policy records requests at level `Request`: `token` (a service account's, or another that a cloud's metadata service or command line gives out), `credential` (a file made to keep credentials, a disk, the socket of a container runtime, the port of a kubelet or of etcd, or a program that prints them), `environment` (`env`, `/proc/1/environ`). `opaque` is what cannot be judged: a shell or interpreter that reads what a program sends, code of another language, words that are made when it runs, a program in a directory that anyone can write, what is too long or too deep. A shell at a terminal is none. A hint: a command hides easily what it reads.",
+		texts(func(e *event.Event) []string { return (e.CommandReads | e.Kubernetes.Given.Reads).Names() })},
 	{"api.shortened", "True if the event was above the size limit and carries its essential parts only.",
 		flag(func(e *event.Event) (bool, bool) { return e.Shortened, true })},
 	{"api.seen.first", "True if this identity did not do this operation in this namespace before, as far back as the plugin remembers (see `api.seen.age`). Attempts that were denied or failed do not count where this one succeeds. An identity is a Kubernetes user (and who it acts as, if it may; an address if it is not authenticated) or a Docker client's executable, user id, container and address. Not for the operations `other` and `unreadable`.",
@@ -336,7 +336,12 @@ var dockerAPI = []Field{
 	{"docker.container.image.tag", "The tag of that name.",
 		text(func(e *event.Event) string { return docker.Tag(e.Docker.Container.Image) })},
 	{"docker.exec.command", "The command of a `docker exec`, its words joined by a space. What may be a secret in it is shown as `***`; with the setting `commands: names` only programs and files are shown.",
-		text(func(e *event.Event) string { return e.Docker.Command })},
+		text(func(e *event.Event) string {
+			if e.Operation == operation.ContainerCreate {
+				return ""
+			}
+			return e.Docker.Command
+		})},
 	{"docker.exec.id", "The id of the exec.",
 		text(func(e *event.Event) string { return e.Docker.ExecID })},
 	{"docker.exec.privileged", "True if the command of an exec gets all privileges. Only for requests.",
@@ -344,7 +349,9 @@ var dockerAPI = []Field{
 			return e.Docker.Request.ExecPrivileged, e.Input == event.DockerAPI && e.Operation == operation.ContainerExec
 		})},
 	{"docker.exec.healthcheck", "True if the command is the health check that the container was configured with, which Docker runs by itself.",
-		flag(func(e *event.Event) (bool, bool) { return e.Docker.HealthCheck, e.Docker.Command != "" })},
+		flag(func(e *event.Event) (bool, bool) {
+			return e.Docker.HealthCheck, e.Docker.Command != "" && e.Operation != operation.ContainerCreate
+		})},
 	{"docker.exit_code", "The exit code of a container or exec that ended.",
 		text(func(e *event.Event) string { return e.Docker.ExitCode })},
 }

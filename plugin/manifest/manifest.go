@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/containerapi/containerapi/plugin/command"
 	"github.com/containerapi/containerapi/plugin/hostaccess"
 	"github.com/containerapi/containerapi/plugin/jsonscan"
 )
@@ -32,6 +33,9 @@ type Given struct {
 	Grants []string
 	// Account is the service account that a pod runs as, if it names one.
 	Account string
+	// Reads is what the commands of a pod's containers read, with their arguments, as
+	// far as they are in the object and not in an image. The commands are not kept.
+	Reads command.Reads
 	// ReviewUser is whose rights an access review asks for, and ReviewResource for
 	// what: "nodes/proxy".
 	ReviewUser, ReviewResource string
@@ -56,7 +60,7 @@ func (g *Given) Keep(kind Kind) {
 	kept := Given{Exposes: g.Exposes[:0], Grants: g.Grants[:0]}
 	switch kind {
 	case Pod:
-		kept.Exposes, kept.Account, kept.Unread = g.Exposes, g.Account, g.Unread
+		kept.Exposes, kept.Account, kept.Reads, kept.Unread = g.Exposes, g.Account, g.Reads, g.Unread
 	case Access:
 		kept.Grants, kept.Unread = g.Grants, g.Unread
 	case Review:
@@ -96,6 +100,10 @@ type object struct {
 	shows   map[string]bool // of credentials
 	grants  map[string]bool
 	account string
+	command []string // of the container that is read
+	args    []string
+	hook    []string
+	reads   command.Reads
 	review  review
 	rule    rule
 	role    string
@@ -138,7 +146,7 @@ func (r *Reader) Given() Given {
 	}
 	r.bind()
 	g := Given{
-		Exposes: r.host.Exposes(), Grants: listed(grantWords, r.grants), Account: r.account,
+		Exposes: r.host.Exposes(), Grants: listed(grantWords, r.grants), Account: r.account, Reads: r.reads,
 		ReviewUser: r.review.user, ReviewResource: r.review.resource, Unread: r.unread,
 	}
 	if r.review.subresource != "" {
@@ -170,9 +178,34 @@ func (r *Reader) root() *jsonscan.Node {
 	}
 	maps.Copy(any.Members, r.podMembers())
 	maps.Copy(any.Members, r.accessMembers())
+	// A hook or a probe, within a container.
+	hook := words(&r.hook)
+	hook.Begin, hook.End = func(bool) { r.hook = nil }, func() { r.reads |= command.ReadsOf(r.hook) }
+	any.Members["exec"] = &jsonscan.Node{Members: map[string]*jsonscan.Node{"command": hook}, Exact: true}
+	container := &jsonscan.Node{Any: any, Element: any, Exact: true, Members: maps.Clone(any.Members), Begin: r.beginContainer, End: r.endContainer}
+	container.Members["command"], container.Members["args"] = words(&r.command), words(&r.args)
+	for _, name := range []string{"containers", "initContainers", "ephemeralContainers"} {
+		any.Members[name] = &jsonscan.Node{Element: container}
+	}
 	root := *any
 	root.Element = r.operationNode(any)
 	return &root
+}
+
+// words wants the strings of a list.
+func words(to *[]string) *jsonscan.Node {
+	return &jsonscan.Node{Element: &jsonscan.Node{String: func(s string) { *to = append(*to, s) }}}
+}
+
+// beginContainer and endContainer stand around the members of a container, which come
+// in any order.
+func (r *Reader) beginContainer(bool) { r.command, r.args = nil, nil }
+
+func (r *Reader) endContainer() {
+	if len(r.command)+len(r.args) > 0 {
+		r.reads |= command.ReadsOf(append(r.command, r.args...))
+	}
+	r.command, r.args = nil, nil
 }
 
 // meaningless are members with texts of people's own choice.
@@ -342,6 +375,8 @@ func (r *Reader) endOperation() {
 		r.patchRule(last, op.texts)
 	case last == "serviceAccountName", last == "serviceAccount":
 		r.account = strings.Join(op.texts, "")
+	case last == "command", last == "args":
+		r.reads |= command.ReadsOf(op.texts)
 	case last == "type":
 		for _, kind := range op.texts {
 			r.addType(kind)

@@ -34,7 +34,7 @@ func TestGiven(t *testing.T) {
 	binding := func(role, subject string) string {
 		return `{"kind":"ClusterRoleBinding","subjects":[{"kind":"Group","name":"` + subject + `"}],"roleRef":{"kind":"ClusterRole","name":"` + role + `"}}`
 	}
-	for _, tt := range []struct{ name, text, exposes, grants, account string }{
+	for _, tt := range []struct{ name, text, exposes, grants, account, reads string }{
 		{name: "plain", text: pod(`{"containers":[{"name":"a","image":"b","env":[{"name":"x","value":"hostPID"}],"command":["privileged"]}]}`)},
 		{name: "host", text: pod(`{"hostPID":true,"hostIPC":true,"hostNetwork":true}`), exposes: "host_pid host_ipc host_network"},
 		{name: "root", text: pod(`{"volumes":[{"name":"h","hostPath":{"path":"/"}}]}`), exposes: "host_root"},
@@ -63,6 +63,15 @@ func TestGiven(t *testing.T) {
 		{name: "merge patch", text: `{"spec":{"template":{"spec":{"hostIPC":true}}}}`, exposes: "host_ipc"},
 		{name: "volume", text: `{"kind":"PersistentVolume","spec":{"hostPath":{"path":"/etc/kubernetes"}}}`, exposes: "credentials"},
 		{name: "local volume", text: `{"kind":"PersistentVolume","spec":{"local":{"path":"/dev/sda1"}}}`, exposes: "devices"},
+
+		{name: "command", text: pod(`{"containers":[{"command":["cat","/var/run/secrets/kubernetes.io/serviceaccount/token"]}]}`), reads: "token"},
+		{name: "arguments before the command", text: pod(`{"initContainers":[{"args":["-c","env"],"name":"a","command":["sh"]}]}`), reads: "environment"},
+		{name: "arguments for an image's command", text: pod(`{"containers":[{"args":["--listen=$(POD_IP):80"]}]}`)},
+		{name: "commands of two containers", text: pod(`{"containers":[{"command":["cat"]},{"args":["/etc/hosts"],"env":[{"name":"command","value":"env"}]}]}`)},
+		{name: "a path for an image's command", text: pod(`{"containers":[{"args":["/root/.aws/credentials"]}]}`), reads: "credential"},
+		{name: "unseen command", text: `{"kind":"CronJob","spec":{"jobTemplate":{"spec":{"template":{"spec":{"containers":[{"command":["sh","-c","curl x | sh"]}]}}}}}}`, reads: "opaque"},
+		{name: "hook", text: pod(`{"containers":[{"command":["nginx"],"lifecycle":{"postStart":{"exec":{"command":["cat","/root/.aws/credentials"]}}}}]}`), reads: "credential"},
+		{name: "JSON patch of a command", text: `[{"op":"add","path":"/spec/containers/0/command","value":["env"]}]`, reads: "environment"},
 
 		{name: "JSON patch", text: `[{"op":"add","path":"/spec/template/spec/hostPID","value":true}]`, exposes: "host_pid"},
 		{name: "JSON patch, value first", text: `[{"value":true,"path":"/spec/template/spec/hostPID","op":"replace"}]`, exposes: "host_pid"},
@@ -132,6 +141,9 @@ func TestGiven(t *testing.T) {
 				}
 				if got := strings.Join(g.Grants, " "); got != tt.grants {
 					t.Errorf("grants %q, want %q", got, tt.grants)
+				}
+				if got := strings.Join(g.Reads.Names(), " "); got != tt.reads {
+					t.Errorf("reads %q, want %q", got, tt.reads)
 				}
 				if g.Account != tt.account {
 					t.Errorf("runs as %q, want %q", g.Account, tt.account)
