@@ -143,7 +143,7 @@ var kube = []Field{
 		addr(func(e *event.Event) netip.Addr { return address(e.Kubernetes.Peer()) })},
 	{"kube.sourceips", "All source addresses: what the client claims in X-Forwarded-For, then the address that connected.",
 		texts(func(e *event.Event) []string { return e.Kubernetes.SourceIPs })},
-	{"kube.client_kind", "What kind of client that name is of: `tool` for what people and scripts use, such as kubectl, helm, curl or no name, `library` for a program that has only the name of what it is built on, `named` for all others, as software that runs by itself mostly is. A claim, no proof.",
+	{"kube.client_kind", "What kind of client that name is of: `tool` for what people and scripts use, such as kubectl, curl or no name, `library` for a program that has only the name of what it is built on, `named` for all others, as software that runs by itself mostly is. A claim, no proof.",
 		text(func(e *event.Event) string {
 			if e.Input != event.KubernetesAudit {
 				return ""

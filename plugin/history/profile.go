@@ -389,7 +389,8 @@ func (h *History) introduce(e *event.Event, p *profile, s *subject, now uint32) 
 
 // source compares where an act came from, and with what.
 func (h *History) source(p *profile, s *subject, now uint32, known, some bool) (news, odd event.News) {
-	tool := kubernetes.ClientKind(s.client) == kubernetes.Tool
+	// Pipelines use Helm, and kubectl beside it.
+	tool := kubernetes.ClientKind(s.client) == kubernetes.Tool || s.client == "helm"
 	toolFact := h.fact(clientFact, "", "tool")
 	usedTool := p.has(toolFact)
 	if tool {

@@ -42,7 +42,7 @@ func Client(userAgent string) string {
 // program that is built on it.
 var (
 	tools = []string{
-		"", "Go-http-client", "HTTPie", "Mozilla", "PostmanRuntime", "Python-urllib", "Wget", "curl", "helm", "k9s", "kubectl", "oc", "python-requests",
+		"", "Go-http-client", "HTTPie", "Mozilla", "PostmanRuntime", "Python-urllib", "Wget", "curl", "k9s", "kubectl", "oc", "python-requests",
 	}
 	libraries = []string{
 		"Apache-HttpClient", "GuzzleHttp", "Java", "Kubernetes", "OpenAPI-Generator", "Python", "Ruby", "Swagger-Codegen", "aiohttp", "axios",
