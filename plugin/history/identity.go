@@ -40,7 +40,9 @@ type subject struct {
 	// many.
 	resource, object string
 
-	client string
+	// process is what did it, 0 if that is not known.
+	process uint64
+	client  string
 	// address is that of the peer, the zero Addr if it is not known.
 	address netip.Addr
 	// kind is the kind of the credential with the workload that it is bound to.
@@ -125,7 +127,7 @@ func (s *subject) isOwnSecret() bool {
 func (h *History) dockerSubject(e *event.Event, done bool) subject {
 	d := &e.Docker
 	c := &d.Client
-	s := subject{class: state.Docker, operation: e.Operation, credential: e.Credential, command: d.Command, done: done}
+	s := subject{class: state.Docker, operation: e.Operation, credential: e.Credential, command: d.Command, process: c.PID, done: done}
 	// What a container is made from stays the same when it is made again.
 	container := c.Container.ID
 	switch {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,13 +38,15 @@ const (
 	credentialFact = 'k'
 	releaseFact    = 'h' // a namespace in which one wrote a release of Helm
 	introducedFact = 'i' // a service account did what one has to be told of
+	processFact    = 'p' // a process did an operation
+	toldFact       = 't' // another process did
 )
 
 // maxOf is how many facts of a kind a profile has. The least recently used is
 // forgotten, and then is new again.
 var maxOf = map[byte]int{
 	operationFact: 64, scopeFact: 512, reachFact: 32, namespaceFact: 512, objectFact: 1024,
-	clientFact: 32, addressFact: 32, credentialFact: 32, releaseFact: 256, introducedFact: 8, elsewhereFact: 256,
+	clientFact: 32, addressFact: 32, credentialFact: 32, releaseFact: 256, introducedFact: 8, elsewhereFact: 256, processFact: 64, toldFact: 128,
 }
 
 const (
@@ -57,6 +60,9 @@ const (
 	busy          = 10
 	fewWorkloads  = 2
 	fewNamespaces = 2
+	// fewProcesses is how many processes of a program of Docker's are told of on its
+	// first day, for each operation.
+	fewProcesses = 4
 	// stale is for how long what another plugin wrote into a shared state may be
 	// unknown.
 	stale = 2 * time.Second
@@ -287,6 +293,9 @@ func (h *History) compare(e *event.Event, s *subject) *profile {
 		if h.learn(p, scopeFact, scope, now) {
 			news |= event.NewScope
 			e.Seen.Due = true
+			if s.process != 0 {
+				h.anotherProcess(p, s, now, true, 0) // the first
+			}
 		} else {
 			e.Seen.Due = h.due(p, scope, now)
 		}
@@ -305,6 +314,9 @@ func (h *History) compare(e *event.Event, s *subject) *profile {
 			}
 		}
 		h.introduce(e, p, s, now)
+		if s.process != 0 && !e.Seen.Due {
+			e.Seen.Due = h.anotherProcess(p, s, now, known, news)
+		}
 	}
 	if s.class != state.Docker {
 		n, o := h.source(p, s, now, known, some)
@@ -349,6 +361,25 @@ func (h *History) reaches(p *profile, s *subject, now uint32) bool {
 	before := p.count(namespaceFact)
 	isNew := h.learn(p, namespaceFact, h.fact(namespaceFact, s.credential, s.namespace), now)
 	return isNew && before <= fewNamespaces && !p.has(everything)
+}
+
+// anotherProcess reports whether an act is to be told of because it is that of a process
+// which did not do such a thing yet, where another of the same program did: a few times
+// while the program is new, and when it gets at something that it did not before. What
+// polls by one process is told of once, what starts a process for it a few times.
+func (h *History) anotherProcess(p *profile, s *subject, now uint32, known bool, news event.News) bool {
+	if !h.learn(p, processFact, h.fact(processFact, s.operation, strconv.FormatUint(s.process, 10)), now) {
+		return false
+	}
+	if news&event.NewObject != 0 {
+		return true
+	}
+	for i := range fewProcesses {
+		if !known && h.learn(p, toldFact, h.fact(toldFact, s.operation, strconv.Itoa(i)), now) {
+			return true
+		}
+	}
+	return false
 }
 
 // lists reports whether an identity listed or watched the objects of this kind in the

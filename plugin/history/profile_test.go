@@ -305,6 +305,45 @@ func TestDue(t *testing.T) {
 	}
 }
 
+// A program that polls is told of once, one that starts a process each time a few
+// times, and any process that gets at something new.
+func TestDueProcesses(t *testing.T) {
+	h := New(Options{LearnFor: learn})
+	inspect := func(after time.Duration, pid uint64, container string) bool {
+		e := &event.Event{
+			Input: event.DockerAPI, Time: start.Add(after).UnixNano(), Operation: "container.inspect", Credential: "environment", Outcome: event.Allowed,
+			Docker: event.Docker{Container: event.Container{Name: container}, Client: event.Client{ExePath: "/usr/bin/curl", PID: pid, Verified: true}},
+		}
+		h.Observe(e)
+		return e.Seen.Due
+	}
+	count := func(n int, one func(i int) bool) (due int) {
+		for i := range n {
+			if one(i) {
+				due++
+			}
+		}
+		return due
+	}
+	for _, step := range []struct {
+		name string
+		n    int
+		one  func(i int) bool
+		want int
+	}{
+		{"one process", 100, func(i int) bool { return inspect(time.Duration(i)*time.Second, 1, "web") }, 1},
+		{"one process, other containers", 100, func(i int) bool { return inspect(time.Duration(i)*time.Second, 1, fmt.Sprint("c", i)) }, 0},
+		{"a process each", 100, func(i int) bool { return inspect(time.Duration(i)*time.Second, uint64(2+i), "web") }, 4},
+		{"a process each, other containers", 10, func(i int) bool { return inspect(time.Duration(i)*time.Second, uint64(200+i), fmt.Sprint("d", i)) }, 10},
+		{"the next day", 100, func(i int) bool { return inspect(25*time.Hour+time.Duration(i)*time.Second, uint64(300+i), "web") }, 1},
+		{"the next day, another container", 1, func(int) bool { return inspect(26*time.Hour, 999, "database") }, 1},
+	} {
+		if due := count(step.n, step.one); due != step.want {
+			t.Errorf("%s: %d acts are due, want %d", step.name, due, step.want)
+		}
+	}
+}
+
 func TestWorkload(t *testing.T) {
 	for pod, want := range map[string]string{
 		"certs-7c9d4b8f6d-x2x4z":       "certs",
