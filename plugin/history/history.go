@@ -158,7 +158,7 @@ func New(o Options) *History {
 	h.credentials, _ = simplelru.NewLRU[uint64, *credential](maxCredentials, nil)
 	for _, class := range []state.Class{state.Kubernetes, state.Impersonated, state.Docker, state.Bearer} {
 		lru, _ := simplelru.NewLRU(maxProfiles, h.evicted)
-		h.profiles[class] = &profiles{lru}
+		h.profiles[class] = &profiles{lru: lru}
 	}
 	// crypto/rand never fails.
 	_, _ = rand.Read(h.key[:])

@@ -95,6 +95,7 @@ func (h *History) rekey(key [16]byte) {
 	h.key, h.dirty = key, nil
 	for _, of := range h.profiles {
 		of.lru.Purge()
+		of.facts = 0
 	}
 	clear(h.saving) // what was purged unsaved
 	h.facts = 0

@@ -32,6 +32,7 @@ const (
 	reachFact      = 'r' // a credential, and how far
 	namespaceFact  = 'n' // another namespace in which one gets at credentials
 	objectFact     = 'b'
+	ownFact        = 'w' // a secret of a service account's own namespace
 	clientFact     = 'c'
 	addressFact    = 'a' // of a bearer: the one; of others: the network
 	elsewhereFact  = 'e' // an address that is not a bearer's own, and what was done from there
@@ -45,7 +46,7 @@ const (
 // maxOf is how many facts of a kind a profile has. The least recently used is
 // forgotten, and then is new again.
 var maxOf = map[byte]int{
-	operationFact: 64, scopeFact: 512, reachFact: 32, namespaceFact: 512, objectFact: 1024,
+	operationFact: 256, scopeFact: 512, reachFact: 64, namespaceFact: 512, objectFact: 1024, ownFact: 1024,
 	clientFact: 32, addressFact: 32, credentialFact: 32, releaseFact: 256, introducedFact: 8, elsewhereFact: 256, processFact: 64, toldFact: 128,
 }
 
@@ -63,6 +64,10 @@ const (
 	// fewProcesses is how many processes of a program of Docker's are told of on its
 	// first day, for each operation.
 	fewProcesses = 4
+	// fewClients and fewNetworks are up to how many of these another one says something:
+	// a pipeline on machines of the cloud comes from somewhere else each time.
+	fewClients  = 16
+	fewNetworks = 8
 	// stale is for how long what another plugin wrote into a shared state may be
 	// unknown.
 	stale = 2 * time.Second
@@ -81,7 +86,8 @@ type profile struct {
 
 // profiles are those of one class.
 type profiles struct {
-	lru *simplelru.LRU[state.ID, *profile]
+	lru   *simplelru.LRU[state.ID, *profile]
+	facts int // how many they have
 }
 
 // identity returns the identity that some strings name, under a key that whoever
@@ -127,7 +133,7 @@ func (h *History) profile(class state.Class, id state.ID) *profile {
 		p.load(h.store)
 	}
 	of.lru.Add(id, p)
-	h.facts += len(p.Facts)
+	h.add(p, len(p.Facts))
 	for h.facts > maxFacts {
 		h.shrink()
 	}
@@ -138,16 +144,22 @@ func (h *History) profile(class state.Class, id state.ID) *profile {
 func (h *History) shrink() {
 	var most *profiles
 	for _, of := range h.profiles {
-		if most == nil || of.lru.Len() > most.lru.Len() {
+		if most == nil || of.facts > most.facts {
 			most = of
 		}
 	}
 	most.lru.RemoveOldest()
 }
 
+// add counts facts of a profile.
+func (h *History) add(p *profile, n int) {
+	h.facts += n
+	h.profiles[p.class].facts += n
+}
+
 // evicted is told of a profile that memory has no room for.
 func (h *History) evicted(id state.ID, p *profile) {
-	h.facts -= len(p.Facts)
+	h.add(p, -len(p.Facts))
 	if p.dirty && len(h.saving) < maxProfiles {
 		h.saving[id] = p
 	}
@@ -205,7 +217,7 @@ func (h *History) learn(p *profile, kind byte, hash uint64, now uint32) (isNew b
 		// Another plugin may have seen it.
 		before := len(p.Facts)
 		p.load(h.store)
-		h.facts += len(p.Facts) - before
+		h.add(p, len(p.Facts)-before)
 		i, known = p.find(hash)
 	}
 	if known {
@@ -217,7 +229,7 @@ func (h *History) learn(p *profile, kind byte, hash uint64, now uint32) (isNew b
 	}
 	f := state.Fact{Kind: kind, Hash: hash, Time: now}
 	p.Facts = slices.Insert(p.Facts, i, f)
-	h.facts++
+	h.add(p, 1)
 	h.changed(p, f)
 	if p.count(kind) > maxOf[kind] {
 		h.drop(p, kind)
@@ -237,7 +249,7 @@ func (h *History) drop(p *profile, kind byte) {
 		p.dropped = append(p.dropped, p.Facts[oldest])
 	}
 	p.Facts = slices.Delete(p.Facts, oldest, oldest+1)
-	h.facts--
+	h.add(p, -1)
 }
 
 // due reports whether a scope that is known was told of a day ago, and notes that it is
@@ -280,7 +292,8 @@ func (h *History) compare(e *event.Event, s *subject) *profile {
 	if !isNew {
 		since = min(p.First, now)
 	}
-	known := !isNew && int64(now-since) >= h.learnFor
+	// By its last act, too: clocks can be set back.
+	known := !isNew && (int64(now-since) >= h.learnFor || int64(p.Last)-int64(p.First) >= h.learnFor)
 	some := p.Acts >= busy
 
 	var news, odd event.News
@@ -299,7 +312,12 @@ func (h *History) compare(e *event.Event, s *subject) *profile {
 		} else {
 			e.Seen.Due = h.due(p, scope, now)
 		}
-		if s.object != "" && h.learn(p, objectFact, h.fact(objectFact, s.resource, s.namespace, s.object), now) {
+		// Whatever else it does, its own secrets are remembered.
+		kind := byte(objectFact)
+		if s.isOwnSecret() {
+			kind = ownFact
+		}
+		if s.object != "" && h.learn(p, kind, h.fact(kind, s.resource, s.namespace, s.object), now) {
 			news |= event.NewObject
 		}
 		farther := s.credential != "" && h.reaches(p, s, now)
@@ -309,7 +327,8 @@ func (h *History) compare(e *event.Event, s *subject) *profile {
 				odd = event.NewOperation
 			case farther:
 				odd = event.NewScope
-			case news&event.NewObject != 0 && s.isOwnSecret() && !h.lists(p, s):
+			// Who reads more than are remembered reads what seems new all the time.
+			case news&event.NewObject != 0 && s.isOwnSecret() && p.count(ownFact) < maxOf[ownFact] && !h.lists(p, s):
 				odd = event.NewObject
 			}
 		}
@@ -338,8 +357,12 @@ func (h *History) count(p *profile, now uint32) {
 		p.Days++
 		h.touch(p)
 	}
-	if p.First == 0 {
+	switch {
+	case p.First == 0:
 		p.First = now
+	case now < p.First && int64(p.Last-p.First) < h.learnFor:
+		// It was seen first while a clock was wrong: it is learned from now on.
+		p.First, p.Last = now, now
 	}
 	p.Last, p.Acts = max(p.Last, now), p.Acts+1
 	if p.Acts == busy {
@@ -358,9 +381,17 @@ func (h *History) reaches(p *profile, s *subject, now uint32) bool {
 	if s.reach == all {
 		return h.learn(p, reachFact, everything, now)
 	}
-	before := p.count(namespaceFact)
 	isNew := h.learn(p, namespaceFact, h.fact(namespaceFact, s.credential, s.namespace), now)
-	return isNew && before <= fewNamespaces && !p.has(everything)
+	if !isNew {
+		return false
+	}
+	// In how many namespaces it gets at these credentials, not at others.
+	for n := range fewNamespaces + 1 {
+		if h.learn(p, reachFact, h.fact(reachFact, s.credential, strconv.Itoa(n)), now) {
+			return !p.has(everything)
+		}
+	}
+	return false
 }
 
 // anotherProcess reports whether an act is to be told of because it is that of a process
@@ -430,7 +461,7 @@ func (h *History) source(p *profile, s *subject, now uint32, known, some bool) (
 	if h.learn(p, clientFact, h.fact(clientFact, s.client), now) {
 		news |= event.NewClient
 		// A person's script is called anything.
-		if s.software && (known || some && tool && !usedTool) {
+		if s.software && (known && p.count(clientFact) <= fewClients || some && tool && !usedTool) {
 			odd |= event.NewClient
 		}
 	}
@@ -450,6 +481,12 @@ func (h *History) source(p *profile, s *subject, now uint32, known, some bool) (
 
 // comesFrom compares the address that an act came from.
 func (h *History) comesFrom(p *profile, s *subject, now uint32, known, some bool, so event.News) (news, odd event.News) {
+	// What never came from the Internet has no reason to.
+	publicFact := h.fact(addressFact, "", "public")
+	escapes := s.software && some && isPublic(s.address) && !p.has(publicFact)
+	if isPublic(s.address) {
+		h.learn(p, addressFact, publicFact, now)
+	}
 	if s.isBound {
 		holder := h.profile(state.Bearer, s.bound)
 		family := h.fact(credentialFact, "4")
@@ -457,7 +494,7 @@ func (h *History) comesFrom(p *profile, s *subject, now uint32, known, some bool
 			family = h.fact(credentialFact, "6")
 		}
 		// A pod and a node can have an address of each family.
-		other := !h.learn(holder, credentialFact, family, now)
+		other := !h.learn(holder, credentialFact, family, now) || escapes
 		isNew := h.learn(holder, addressFact, h.fact(addressFact, s.address.String()), now)
 		h.count(holder, now)
 		elsewhere := h.fact(elsewhereFact, s.address.String())
@@ -476,17 +513,11 @@ func (h *History) comesFrom(p *profile, s *subject, now uint32, known, some bool
 			h.learn(holder, elsewhereFact, h.fact(elsewhereFact, s.address.String(), s.operation, s.namespace), now)
 		}
 	}
-	public := isPublic(s.address)
-	publicFact := h.fact(addressFact, "", "public")
-	wasPublic := p.has(publicFact)
-	if public {
-		h.learn(p, addressFact, publicFact, now)
-	}
 	if !h.learn(p, addressFact, h.fact(addressFact, network(s.address).String()), now) || s.isBound {
 		return news, odd
 	}
 	switch news = event.NewAddress; {
-	case s.software && (known || some && public && !wasPublic):
+	case s.software && (known && p.count(addressFact) <= fewNetworks || escapes):
 		odd = event.NewAddress
 	case known && so&event.NewClient != 0:
 		odd = event.NewAddress

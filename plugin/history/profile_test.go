@@ -84,6 +84,9 @@ func TestDeviations(t *testing.T) {
 		{"another pod of the same workload, elsewhere", 30, does(30*time.Hour, "list", pod("certs-7c9d4b8f6d-bbbbb"), from("10.0.9.9")), nil},
 		{"its next replica set", 30, does(30*time.Hour, "list", pod("certs-5f5f5f5f5f-bbbbb"), from("10.0.9.9")), nil},
 		{"the pod's other family", 30, does(30*time.Hour, "list", from("fd00::7")), nil},
+		{"the pod's other family, from the Internet", 4, does(5*time.Hour, "list", from("2001:470::9")), []string{"address"}},
+		{"a new pod of it, from the Internet", 4, does(5*time.Hour, "list", pod("certs-7c9d4b8f6d-bbbbb"), from("198.51.100.9")), []string{"address"}},
+		{"a name of its own, with a clock that is days behind", 30, does(-50*time.Hour, "list", agent("certs-injector/v1")), []string{"client"}},
 		{"a new version", 30, does(30*time.Hour, "list", agent("certs/v1.15 (linux/arm64) certs")), nil},
 		{"another secret of its own", 30, does(30*time.Hour, "get", in("pki", "other")), nil},
 
@@ -210,6 +213,126 @@ func TestReach(t *testing.T) {
 		h.Observe(act)
 		if got := act.Seen.Deviations.Names(); !slices.Equal(got, test.want) {
 			t.Errorf("%s: deviations %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+// Where it reads one kind of credentials is nothing to another.
+func TestReachOfEach(t *testing.T) {
+	h := New(Options{LearnFor: learn})
+	h.Observe(does(0, "get", in("pki", "ca")))
+	for i := range 9 {
+		e := does(time.Duration(i)*time.Second, "get", in(fmt.Sprint("ns-", i), "settings"))
+		e.Operation, e.Credential, e.Kubernetes.Resource = "configmap.get", "configmap", "configmaps"
+		h.Observe(e)
+	}
+	e := does(25*time.Hour, "get", in("ns-0", "db"))
+	if h.Observe(e); e.Seen.Deviations != event.NewScope {
+		t.Errorf("deviations %v", e.Seen.Deviations.Names())
+	}
+}
+
+// Software that does more than is remembered, and does it every day, is not told of
+// every day.
+func TestBusyDays(t *testing.T) {
+	runner := func(k *event.Kubernetes) { k.TokenPod, k.TokenPodUID = "", "" }
+	for _, test := range []struct {
+		name string
+		day  func(day time.Duration) []*event.Event
+		days int
+		most int // deviations in all
+	}{
+		{"the logs of many pods, and a secret of its own", func(day time.Duration) (es []*event.Event) {
+			es = append(es, does(day, "get", in("pki", "password")))
+			for i := range 1200 {
+				e := does(day+time.Duration(i)*time.Second, "get", in("shop", fmt.Sprint("job-", day.Hours(), "-", i)))
+				e.Operation, e.Credential, e.Kubernetes.Resource = "pod.logs", "logs", "pods"
+				es = append(es, e)
+			}
+			return es
+		}, 4, 0},
+		{"more secrets of its own than are remembered", func(day time.Duration) (es []*event.Event) {
+			for i := range 1500 {
+				es = append(es, does(day+time.Duration(i)*10*time.Second, "get", in("pki", fmt.Sprint("secret-", i))))
+			}
+			return es
+		}, 4, 0},
+		{"a hundred operations", func(day time.Duration) (es []*event.Event) {
+			for i := range 100 {
+				e := does(day+time.Duration(i)*time.Second, "list", in("", ""))
+				e.Operation = fmt.Sprint("kind-", i, ".list")
+				es = append(es, e)
+			}
+			return es
+		}, 4, 0},
+		{"a pipeline in the cloud", func(day time.Duration) (es []*event.Event) {
+			for i := range 20 {
+				network := int(day/time.Hour)*7 + i
+				es = append(es, does(day+time.Duration(i)*time.Minute, "list", runner, in("pki", ""), from(fmt.Sprintf("%d.%d.0.1", 20+network%5, network%256))))
+			}
+			return es
+		}, 30, 0},
+		{"a name of its own each day", func(day time.Duration) []*event.Event {
+			return []*event.Event{does(day, "list", agent(fmt.Sprint("run-", day.Hours(), "/v1")))}
+		}, 40, fewClients},
+	} {
+		h := New(Options{LearnFor: learn})
+		told := 0
+		for day := range test.days {
+			for _, e := range test.day(time.Duration(day) * 24 * time.Hour) {
+				if h.Observe(e); e.Seen.Deviations != 0 {
+					told++
+				}
+			}
+		}
+		if told > test.most {
+			t.Errorf("%s: %d deviations", test.name, told)
+		}
+	}
+}
+
+// A clock that was wrong for a moment blinds for no longer than learning takes.
+func TestClockAhead(t *testing.T) {
+	h := New(Options{LearnFor: learn})
+	h.Observe(does(5*365*24*time.Hour, "list"))
+	watches(h, 0, 30)
+	e := does(30*time.Hour, "list", agent("certs-injector/v1"))
+	if h.Observe(e); e.Seen.Deviations != event.NewClient {
+		t.Errorf("deviations %v", e.Seen.Deviations.Names())
+	}
+}
+
+// fatStore is a state in which whom others act as did very much, and nobody else anything.
+type fatStore struct{ state.Memory }
+
+func (*fatStore) Load(c state.Class, _ state.ID) (p state.Profile, ok bool, _ error) {
+	if c != state.Impersonated {
+		return p, false, nil
+	}
+	for i := range uint64(4000) {
+		p.Facts = append(p.Facts, state.Fact{Kind: objectFact, Hash: i, Time: 1})
+	}
+	return p, true, nil
+}
+
+// Who has few profiles, each with very many facts, has those of nobody else forgotten.
+func TestFactsOfOneClass(t *testing.T) {
+	h := New(Options{LearnFor: learn, Store: &fatStore{}})
+	const honest = 2000
+	for i := range honest {
+		h.Observe(does(0, "list", user(fmt.Sprint("user-", i))))
+	}
+	for h.keep() {
+	}
+	for i := range 2 * maxFacts / 4000 {
+		e := does(time.Second, "list")
+		e.Kubernetes.Impersonated.Name = fmt.Sprint("nobody-", i)
+		h.Observe(e)
+	}
+	for i := range honest {
+		e := does(time.Minute, "list", user(fmt.Sprint("user-", i)))
+		if h.Observe(e); e.Seen.New != 0 {
+			t.Fatalf("user %d is forgotten", i)
 		}
 	}
 }
