@@ -83,6 +83,12 @@ func calls(events []Event) []call {
 		c.after = c.events[0].received().Sub(all[0].events[0].received())
 		c.steady = !c.watch && c.after >= steadyAfter
 	}
+	// What it watches no policy records: what it does then it does whenever that changes.
+	if !slices.ContainsFunc(all, func(c call) bool { return c.watch || c.steady }) {
+		for i := range all {
+			all[i].steady = true
+		}
+	}
 	return all
 }
 
