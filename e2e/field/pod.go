@@ -27,6 +27,9 @@ const inPod = `set -e
 mount -t tmpfs none /var
 mkdir -p /var/run/secrets/kubernetes.io/serviceaccount /var/log
 cp "$FILES"/* /var/run/secrets/kubernetes.io/serviceaccount
+mkdir /var/certs
+cp "$CERTIFICATE".crt /var/certs/tls.crt
+cp "$CERTIFICATE".key /var/certs/tls.key
 mount --bind "$HOSTS" /etc/hosts
 program=/var/bin/${1##*/}
 mkdir /var/bin
@@ -79,6 +82,7 @@ func (p *pod) start(ctx context.Context, program string, args []string, env map[
 	cmd := exec.Command("ip", command...)
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=/tmp", "FILES=" + filepath.Join(p.dir, "account"), "HOSTS=" + hosts,
+		"CERTIFICATE=" + filepath.Join(p.cluster.Dir, "node"),
 		"KUBERNETES_SERVICE_HOST=kubernetes.default.svc", "KUBERNETES_SERVICE_PORT=" + server.Port(),
 		"POD_NAME=" + p.name, "POD_NAMESPACE=" + p.namespace, "POD_IP=" + p.address(), "NODE_NAME=node-1",
 	}

@@ -39,7 +39,8 @@ type Software struct {
 	Shared bool     `yaml:"shared"`
 	With   []string `yaml:"with"`
 	// Args and Env are what its deployment gives it. NAMESPACE, POD and ADDRESS stand
-	// for those of its pod.
+	// for those of its pod; /var/certs has tls.crt and tls.key, for those that serve
+	// webhooks.
 	Args []string          `yaml:"args"`
 	Env  map[string]string `yaml:"env"`
 	// CRDs are files, or directories of files, of the module with definitions of
