@@ -3,13 +3,19 @@
 package e2e
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/containerapi/containerapi/e2e/field"
-	"github.com/containerapi/containerapi/internal/generated"
 )
 
-// TestFieldDocker holds the page of software on a Docker Engine to what is measured.
+// notQuiet is the software on a Docker Engine that raises more than one alert for a kind
+// of act.
+var notQuiet = []string{"cAdvisor", "testcontainers", "GitLab Runner"}
+
+// TestFieldDocker proves that software that works with Docker all day raises one alert
+// for each kind of act, and no flood. What is polled in a measurement is not the same each
+// time, so the page is not compared.
 func TestFieldDocker(t *testing.T) {
 	requireDocker(t)
 	site, err := field.NewSite(t.Context())
@@ -20,10 +26,12 @@ func TestFieldDocker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	generated.Compare(t, field.DockerPageFile, []byte(field.DockerPage(polled)))
+	t.Log(field.DockerTable(polled))
 	for _, p := range polled {
 		for _, miss := range p.Misses() {
-			t.Logf("%s: more than one alert of %s", p.Name, miss)
+			if !slices.Contains(notQuiet, p.Name) {
+				t.Errorf("%s raised more than one alert of %s", p.Name, miss)
+			}
 		}
 	}
 }
