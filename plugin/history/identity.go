@@ -140,8 +140,12 @@ func (h *History) dockerSubject(e *event.Event, done bool) subject {
 	if e.Credential != string(operation.None) {
 		s.object = cmp.Or(d.Container.Name, d.Container.ID)
 	}
-	if e.Credential == string(operation.Filesystem) {
-		s.namespace = s.object // each container is told of
+	switch {
+	case c.InContainer:
+		s.command = ""
+	case e.Credential == string(operation.Filesystem):
+		// On the host, where people work, each container is told of.
+		s.namespace = s.object
 	}
 	return s
 }

@@ -30,8 +30,6 @@ const (
 	atLast   = 1
 	headSize = 15
 	sumSize  = 4
-	// factSize is what a fact takes in memory.
-	factSize = 16
 )
 
 var (

@@ -136,10 +136,10 @@ func TestRedisShared(t *testing.T) {
 	one, two := Fact{Kind: 'a', Hash: 1, Time: p.Last + 1}, Fact{Kind: 'a', Hash: 2, Time: p.Last + 2}
 	newer := p.Facts[0]
 	newer.Time = p.Last + 3
-	ofA, ofB, both := p, p, p
+	ofA, ofB := p, p
 	ofA.Last, ofA.Acts, ofA.Facts = p.Last+5, 10, append([]Fact{one}, p.Facts...)
 	ofB.First, ofB.Last, ofB.Acts, ofB.Days, ofB.Facts = p.First-1, p.Last+3, 20, p.Days+1, append([]Fact{two, newer}, p.Facts[2:]...)
-	both = Profile{First: p.First - 1, Last: p.Last + 5, Acts: max(20, p.Acts), Days: p.Days + 1, Facts: append([]Fact{one, two, newer}, p.Facts[2:]...)}
+	both := Profile{First: p.First - 1, Last: p.Last + 5, Acts: max(20, p.Acts), Days: p.Days + 1, Facts: append([]Fact{one, two, newer}, p.Facts[2:]...)}
 	if err := a.Save([]Changed{{Class: Kubernetes, ID: id(1), Profile: ofA, Facts: []Fact{one}}}); err != nil {
 		t.Fatal(err)
 	}
