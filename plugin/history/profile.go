@@ -68,6 +68,8 @@ const (
 	// a pipeline on machines of the cloud comes from somewhere else each time.
 	fewClients  = 16
 	fewNetworks = 8
+	// manyBearers is from how many on who has an address as the first it is that of a gate.
+	manyBearers = 3
 	// stale is for how long what another plugin wrote into a shared state may be
 	// unknown.
 	stale = 2 * time.Second
@@ -479,6 +481,25 @@ func (h *History) source(p *profile, s *subject, now uint32, known, some bool) (
 	return news, odd
 }
 
+// isGate reports whether an address is that of a gateway to the Internet which pods share,
+// or of a load balancer before the API server which kubelets do: such have several, and a
+// bearer comes from each of them. It notes whose first address it is. What pods have within
+// a cluster does not count: those of a node's own network share that node's address.
+func (h *History) isGate(s *subject, isFirst bool, now uint32) bool {
+	kind, who := "pods", s.bound
+	if !s.account {
+		kind, who = "nodes", s.id // of whatever certificate
+	} else if !isPublic(s.address) {
+		return false
+	}
+	gate := h.profile(state.Bearer, h.identity(state.Bearer, kind, s.address.String()))
+	if isFirst {
+		h.learn(gate, credentialFact, h.fact(credentialFact, string(who[:])), now)
+		h.count(gate, now)
+	}
+	return gate.count(credentialFact) >= manyBearers
+}
+
 // comesFrom compares the address that an act came from.
 func (h *History) comesFrom(p *profile, s *subject, now uint32, known, some bool, so event.News) (news, odd event.News) {
 	// What never came from the Internet has no reason to.
@@ -498,7 +519,8 @@ func (h *History) comesFrom(p *profile, s *subject, now uint32, known, some bool
 		isNew := h.learn(holder, addressFact, h.fact(addressFact, s.address.String()), now)
 		h.count(holder, now)
 		elsewhere := h.fact(elsewhereFact, s.address.String())
-		switch {
+		switch isGate := h.isGate(s, isNew && !other, now); {
+		case isGate:
 		case isNew && other:
 			h.learn(holder, elsewhereFact, elsewhere, now)
 			odd = event.NewAddress

@@ -150,6 +150,37 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
+// What has several addresses and stands between many and the API server is not what
+// somebody has stolen.
+func TestGates(t *testing.T) {
+	node := func(i int) func(*event.Kubernetes) {
+		return user(fmt.Sprint("system:node:n", i), "system:nodes", "system:authenticated")
+	}
+	pods := func(i int) func(*event.Kubernetes) { return pod(fmt.Sprint("certs-", i)) }
+	for _, test := range []struct {
+		name  string
+		who   func(i int) func(*event.Kubernetes)
+		gates []string
+		from  string // where the last one turns up
+		want  event.News
+	}{
+		{"pods behind two gateways", pods, []string{"198.51.100.7", "203.0.113.7"}, "203.0.113.7", 0},
+		{"a pod's token beside them", pods, []string{"198.51.100.7", "203.0.113.7"}, "203.0.113.8", event.NewAddress},
+		{"pods in the network of two nodes", pods, []string{"10.0.0.1", "10.0.0.2"}, "10.0.0.2", event.NewAddress},
+		{"kubelets behind two load balancers", node, []string{"10.0.0.1", "10.0.0.2"}, "10.0.0.2", 0},
+		{"a kubelet's certificate on another node", node, []string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5", "10.0.0.6"}, "10.0.0.2", event.NewAddress},
+	} {
+		h := New(Options{LearnFor: learn})
+		for i := range 7 {
+			h.Observe(does(time.Duration(i)*time.Minute, "list", test.who(i), from(test.gates[i%len(test.gates)])))
+		}
+		e := does(time.Hour, "list", test.who(6), from(test.from))
+		if h.Observe(e); e.Seen.Deviations != test.want {
+			t.Errorf("%s: deviations %v", test.name, e.Seen.Deviations.Names())
+		}
+	}
+}
+
 // Whose credential is bound to nothing moves about.
 func TestDeviationsOfOthers(t *testing.T) {
 	alice := user("alice", "dev", "system:authenticated")
