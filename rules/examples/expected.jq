@@ -3,10 +3,10 @@
 # Makes rules of what was raised and is expected: from alerts as Falco writes them with
 # json_output, one a line, a file that says of each act "this is mine".
 #
-#   jq -nRrf expected.jq alerts.json >expected.yaml
+#   jq -nRrf expected.jq alerts.json >local_expected.yaml
 #
-# Read every entry, delete those that are not yours, try the file with falco -V, and
-# load it after the rules of containerapi. An entry excuses one act of one user or
+# Read every entry, delete those that are not yours, try the file with falco -V behind
+# the rules, and load it after the rules of containerapi. An entry excuses one act of one user or
 # program, with all that the alert says of both, and nothing else that it does. Those
 # of CRITICAL alerts are commented out. What cannot be said so exactly has a comment in
 # place of an entry. Needs jq 1.6 or later.
