@@ -209,7 +209,7 @@ func Page(honest []Honest, thieves Thieves) string {
 const dockerPage = `# Measured: software on a Docker Engine
 
 What the rules raise, as they are shipped and with no list appended to. ` + "`make field FIELD='-docker -write'`" + ` makes this page; ` + "`make test`" + `
-holds those that are quiet enough to it.
+fails if one that is quiet enough no longer is.
 
 Run against a real dockerd, with the request tap, for some rounds of what the software does all day. Prometheus, cAdvisor, curl and
 docker-py are themselves; the others are their requests, from a container of an image of that name. Quiet enough is at most one alert for

@@ -44,7 +44,7 @@ var common = []Field{
 		texts(func(e *event.Event) []string { return (e.CommandReads | e.Kubernetes.Given.Reads).Names() })},
 	{"api.shortened", "True if the event was above the size limit and carries its essential parts only.",
 		flag(func(e *event.Event) (bool, bool) { return e.Shortened, true })},
-	{"api.seen.first", "True if this identity did not do this operation in this namespace before, as far back as the plugin remembers (see `api.seen.age`); an exec with another command is another act. Attempts that were denied or failed do not count where this one succeeds. An identity is a Kubernetes user (and who it acts as, if it may; an address if it is not authenticated) or a Docker client's executable, user id, container and address. Not for the operations `other` and `unreadable`.",
+	{"api.seen.first", "True if this identity did not do this operation in this namespace before, as far back as the plugin remembers (see `api.seen.age`); an exec with another command is another act, but for a client of Docker in a container. Attempts that were denied or failed do not count where this one succeeds. An identity is a Kubernetes user (and who it acts as, if it may; an address if it is not authenticated) or a Docker client's executable, user id, container and address. Not for the operations `other` and `unreadable`.",
 		flag(func(e *event.Event) (bool, bool) { return e.Seen.First, e.Seen.Known })},
 	{"api.seen.age", "For how many seconds of event time the plugin has seen acts since Falco started. Where this is small and what was learned does not last (setting `state`), `api.seen.first` means little.",
 		number(func(e *event.Event) (uint64, bool) { return e.Seen.Age, e.Seen.Known })},
