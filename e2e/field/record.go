@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -127,6 +128,37 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
+// templated is what Helm fills in.
+var templated = regexp.MustCompile(`\{\{.*?\}\}`)
+
+// manifests returns a file, or those of a directory, as one text. Where a chart has values
+// stand names that mean nothing.
+func manifests(path string) (string, error) {
+	files := []string{path}
+	if entries, err := os.ReadDir(path); err == nil {
+		files = nil
+		for _, e := range entries {
+			if strings.HasSuffix(e.Name(), ".yaml") {
+				files = append(files, filepath.Join(path, e.Name()))
+			}
+		}
+	}
+	var all strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		all.WriteString("---\n")
+		for line := range strings.Lines(string(text)) {
+			if rest := templated.ReplaceAllString(line, ""); rest == line || strings.TrimSpace(rest) != "" {
+				all.WriteString(templated.ReplaceAllString(line, "x"))
+			}
+		}
+	}
+	return all.String(), nil
+}
+
 // install makes the software's namespace, account, rights and resources.
 func (s Software) install(ctx context.Context, cluster *kube.Cluster) error {
 	module, err := s.source(ctx)
@@ -134,7 +166,11 @@ func (s Software) install(ctx context.Context, cluster *kube.Cluster) error {
 		return err
 	}
 	for _, crd := range s.CRDs {
-		if _, err := kubectl(ctx, cluster, "", "apply", "--server-side", "-f", filepath.Join(module, crd)); err != nil {
+		definitions, err := manifests(filepath.Join(module, crd))
+		if err != nil {
+			return err
+		}
+		if _, err := kubectl(ctx, cluster, definitions, "apply", "--server-side", "-f", "-"); err != nil {
 			return err
 		}
 	}
