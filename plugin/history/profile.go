@@ -21,8 +21,8 @@ import (
 // How many profiles of a class are in memory at once, and how many facts all of them
 // have. Others are in the state, if there is one.
 const (
-	maxProfiles = 32768
-	maxFacts    = 1 << 19
+	maxProfiles = 16384
+	maxFacts    = 1 << 18
 )
 
 // The kinds of facts in a profile.
