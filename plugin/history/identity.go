@@ -19,9 +19,9 @@ import (
 type subject struct {
 	class state.Class
 	id    state.ID
-	// account reports that it is a service account, software that it is one, a node or a
-	// part of Kubernetes, person that it may be one.
-	account, software, person bool
+	// account reports that it is a service account, software that it is one, a node, a
+	// part of Kubernetes or a program that uses Docker.
+	account, software bool
 	// bound is the identity of what the credential is bound to, where that is known to
 	// have one address.
 	bound   state.ID
@@ -95,7 +95,6 @@ func (h *History) kubernetesSubject(e *event.Event, done bool) subject {
 			s.reach = named
 		}
 	}
-	s.person = !s.software
 	if e.Credential == string(operation.None) && k.Resource != "secrets" {
 		s.object = ""
 	}
@@ -127,7 +126,7 @@ func (s *subject) isOwnSecret() bool {
 func (h *History) dockerSubject(e *event.Event, done bool) subject {
 	d := &e.Docker
 	c := &d.Client
-	s := subject{class: state.Docker, operation: e.Operation, credential: e.Credential, command: d.Command, process: c.PID, done: done}
+	s := subject{class: state.Docker, operation: e.Operation, credential: e.Credential, command: d.Command, process: c.PID, done: done, software: true}
 	// What a container is made from stays the same when it is made again.
 	container := c.Container.ID
 	switch {

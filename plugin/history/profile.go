@@ -15,6 +15,7 @@ import (
 
 	"github.com/containerapi/containerapi/plugin/event"
 	"github.com/containerapi/containerapi/plugin/kubernetes"
+	"github.com/containerapi/containerapi/plugin/operation"
 	"github.com/containerapi/containerapi/plugin/state"
 )
 
@@ -95,32 +96,27 @@ type profiles struct {
 // identity returns the identity that some strings name, under a key that whoever
 // chooses them does not know.
 func (h *History) identity(class state.Class, parts ...string) state.ID {
-	b := append(h.buffer[:0], byte(class))
-	for _, p := range parts {
-		b = append(append(b, p...), 0xff) // stands in no UTF-8 text
-	}
-	h.buffer = b
 	var id state.ID
-	k0, k1 := h.halves()
+	k0, k1, b := h.keyed(byte(class), parts)
 	low, high := siphash.Hash128(k0, k1, b)
 	binary.LittleEndian.PutUint64(id[:], low)
 	binary.LittleEndian.PutUint64(id[8:], high)
 	return id
 }
 
-func (h *History) halves() (k0, k1 uint64) {
-	return binary.LittleEndian.Uint64(h.key[:]), binary.LittleEndian.Uint64(h.key[8:])
+// keyed returns the key in its halves, and what is to be hashed under it.
+func (h *History) keyed(kind byte, parts []string) (k0, k1 uint64, b []byte) {
+	b = append(h.buffer[:0], kind)
+	for _, p := range parts {
+		b = append(append(b, p...), 0xff) // stands in no UTF-8 text
+	}
+	h.buffer = b
+	return binary.LittleEndian.Uint64(h.key[:]), binary.LittleEndian.Uint64(h.key[8:]), b
 }
 
 // fact returns the hash of a fact.
 func (h *History) fact(kind byte, parts ...string) uint64 {
-	b := append(h.buffer[:0], kind)
-	for _, p := range parts {
-		b = append(append(b, p...), 0xff)
-	}
-	h.buffer = b
-	k0, k1 := h.halves()
-	return siphash.Hash(k0, k1, b)
+	return siphash.Hash(h.keyed(kind, parts))
 }
 
 // profile returns what is remembered of an identity, an empty one if that is nothing.
@@ -299,7 +295,7 @@ func (h *History) compare(e *event.Event, s *subject) *profile {
 	some := p.Acts >= busy
 
 	var news, odd event.News
-	named := e.Operation != "other" && e.Operation != "unreadable"
+	named := operation.Named(e.Operation)
 	scope := h.fact(scopeFact, s.operation, s.namespace, s.command)
 	if s.done && named {
 		if h.learn(p, operationFact, h.fact(operationFact, s.operation), now) {
@@ -323,7 +319,7 @@ func (h *History) compare(e *event.Event, s *subject) *profile {
 			news |= event.NewObject
 		}
 		farther := s.credential != "" && h.reaches(p, s, now)
-		if known && s.credential != "" && !s.person {
+		if known && s.credential != "" && s.software {
 			switch {
 			case news&event.NewOperation != 0:
 				odd = event.NewOperation
